@@ -1,0 +1,142 @@
+"""What a journal holds: frames, trades, connection marks, clock ticks, commands.
+
+Everything that the dataflow may depend on is one of these, so that replaying a journal gives the same
+result at any speed, after any crash, on any machine.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Kind(IntEnum):
+    """Tell the records of a journal apart."""
+
+    FRAME = 1
+    """A frame as the venue sent it."""
+    TRADES = 2
+    """Normalised trades of one instrument, as `TradeBatch.to_ipc` wrote them: files of trades, REST pages."""
+    MARK = 3
+    """What happened to a connection: a `Mark`."""
+    TICK = 4
+    """The passing of venue time while nothing arrives: a `Tick`."""
+    COMMAND = 5
+    """What the operator asked for: a `Command`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Hold one record: its kind, when it was received (µs since the epoch, UTC) and its bytes."""
+
+    kind: Kind
+    received_at: int
+    payload: bytes
+
+
+class Mark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Say what happened to a connection of a feed.
+
+    ``ended`` says that a recording is over: what is still open is stored as it is.
+    """
+
+    mark: Literal["connected", "lost", "resubscribed", "ended"]
+    connection: str = ""
+    cause: str = ""
+
+    def record(self, received_at: int) -> Record:
+        """Give the journal record of this mark."""
+        return Record(Kind.MARK, received_at, msgspec.json.encode(self))
+
+
+class Tick(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Say that the venue's clock has reached ``venue_time`` (µs since the epoch, UTC)."""
+
+    venue_time: int
+
+    def record(self, received_at: int) -> Record:
+        """Give the journal record of this tick."""
+        return Record(Kind.TICK, received_at, msgspec.json.encode(self))
+
+
+class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Say what the operator asked of a feed or a run."""
+
+    command: Literal["subscribe", "unsubscribe", "start", "stop", "set"]
+    target: str
+    values: dict[str, str] = {}
+
+    def record(self, received_at: int) -> Record:
+        """Give the journal record of this command."""
+        return Record(Kind.COMMAND, received_at, msgspec.json.encode(self))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordBlock:
+    r"""Hold consecutive records of a feed, in columns.
+
+    ``kinds`` uint8[n] and ``received`` int64[n] (µs, UTC) describe the records ``first_offset`` to
+    ``first_offset + n - 1``. Record ``i`` is ``payload[starts[i]:starts[i] + sizes[i]]``; in ``payload``
+    a newline follows each record (it belongs to none), and nothing else lies between them: a block of
+    one-line frames can be read as JSON lines.
+    """
+
+    feed: str
+    first_offset: int
+    kinds: NDArray[np.uint8]
+    received: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    payload: bytes
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+    @property
+    def last_offset(self) -> int:
+        """Give the offset of the last record."""
+        return self.first_offset + len(self.kinds) - 1
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """Give where each record begins in ``payload``."""
+        ends = np.cumsum(self.sizes + 1)
+        return ends - self.sizes - 1
+
+    def records(self) -> Iterator[Record]:
+        """Yield the records one by one, in order."""
+        at = 0
+        for kind, received, size in zip(
+            self.kinds.tolist(), self.received.tolist(), self.sizes.tolist(), strict=True
+        ):
+            yield Record(Kind(kind), received, self.payload[at : at + size])
+            at += size + 1
+
+    def slice(self, start: int, stop: int) -> "RecordBlock":
+        """Give the records ``start`` to ``stop - 1`` of this block as a block."""
+        starts = self.starts
+        low = int(starts[start]) if start < len(self) else len(self.payload)
+        high = int(starts[stop]) if stop < len(self) else len(self.payload)
+        return RecordBlock(
+            self.feed,
+            self.first_offset + start,
+            self.kinds[start:stop],
+            self.received[start:stop],
+            self.sizes[start:stop],
+            self.payload[low:high],
+        )
+
+    @classmethod
+    def of(cls, feed: str, first_offset: int, records: Sequence[Record]) -> "RecordBlock":
+        """Build a block from records."""
+        return cls(
+            feed,
+            first_offset,
+            np.array([r.kind for r in records], dtype=np.uint8),
+            np.array([r.received_at for r in records], dtype=np.int64),
+            np.array([len(r.payload) for r in records], dtype=np.int64),
+            b"".join(r.payload + b"\n" for r in records),
+        )

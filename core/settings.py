@@ -1,0 +1,181 @@
+"""Settings: read once, at the edge, from ``tidemill.toml``, then the environment, then the command line.
+
+A name that is not known is an error that suggests the nearest known one, wherever it was written.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from core.errors import UnknownName, UserError
+from core.instruments import Instrument
+from core.timeframes import timeframe
+
+Bytes = Annotated[int, Field(gt=0)]
+_PREFIX = "TIDEMILL_"
+_NOT_SETTINGS = {"TIDEMILL_CONFIG", "TIDEMILL_SAMPLE"}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LedgerSettings(_Section):
+    """Where the ledger is; without a URL the embedded server runs in the data folder."""
+
+    url: SecretStr | None = None
+    """``postgresql://user:password@host:port/database`` of a server of your own."""
+
+
+class LakeSettings(_Section):
+    """Where the lake's data files are."""
+
+    path: str | None = None
+    """A folder or ``s3://bucket/prefix``; default: ``lake`` in the data folder."""
+
+
+class JournalSettings(_Section):
+    """How large the journal may grow, per feed."""
+
+    segment_bytes: Bytes = 64 * 1024 * 1024
+    max_bytes: Bytes = 8 * 1024 * 1024 * 1024
+
+
+class CandleSettings(_Section):
+    """Which candles are folded, and how long late trades are waited for."""
+
+    timeframes: tuple[str, ...] = ("1s", "1m", "5m", "15m", "1h", "4h", "1d")
+    """Folded in memory for strategies; SQL answers for every timeframe, whatever stands here."""
+    lateness_ms: int = Field(500, ge=0, le=60_000)
+    """A candle closes when event time has passed its end by this much."""
+
+    @field_validator("timeframes")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(timeframe(name).name for name in names)
+
+
+class StrategySettings(_Section):
+    """One strategy to run: its name, where, and with which parameters."""
+
+    name: str
+    timeframe: str = "1m"
+    instruments: tuple[str, ...] = ("*",)
+    """Instrument names, or ``*`` for all that are recorded."""
+    params: dict[str, float | int | str | bool] = {}
+
+    @field_validator("timeframe")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return timeframe(name).name
+
+    @field_validator("instruments")
+    @classmethod
+    def _readable(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name if name == "*" else Instrument.parse(name).name for name in names)
+
+
+class Settings(BaseSettings):
+    """Hold every setting of the system."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, validate_default=True
+    )
+
+    data: Path = Path("data")
+    """The data folder."""
+    log: Literal["debug", "info", "warning", "error"] = "warning"
+    ledger: LedgerSettings = LedgerSettings()
+    lake: LakeSettings = LakeSettings()
+    journal: JournalSettings = JournalSettings()
+    candles: CandleSettings = CandleSettings()
+    strategies: tuple[StrategySettings, ...] = (StrategySettings(name="rsi"),)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment win over the file (what `load` passes in)."""
+        return env_settings, init_settings
+
+
+def load(config: Path | None = None, data: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings; raise `UserError` naming the setting, where it was written and the nearest known name.
+
+    ``config`` and ``data`` are what the command line said; they win over the environment, which wins over the
+    file. Without ``config`` the file is ``TIDEMILL_CONFIG`` or ``./tidemill.toml``, if it is there.
+    """
+    environ = os.environ if environ is None else environ
+    named = config or (Path(environ["TIDEMILL_CONFIG"]) if environ.get("TIDEMILL_CONFIG") else None)
+    path = named or Path("tidemill.toml")
+    _refuse_unknown_variables(environ)
+    try:
+        values = _read(path) if named or path.exists() else {}
+        settings = Settings(**values)
+    except ValidationError as error:
+        raise UserError(_explain(error, path)) from None
+    # model_copy would skip validation of the path's type only: it is a Path already.
+    return settings.model_copy(update={"data": data}) if data else settings
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read the settings {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid TOML: {error}") from None
+
+
+def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
+    known = _names(Settings.model_fields)
+    for name in environ:
+        if not name.startswith(_PREFIX) or name in _NOT_SETTINGS:
+            continue
+        dotted = name[len(_PREFIX) :].lower().replace("__", ".")
+        if dotted not in known:
+            variables = [_PREFIX + k.upper().replace(".", "__") for k in sorted(known)]
+            raise UnknownName("environment variable", name, variables)
+
+
+def _names(fields: Mapping[str, FieldInfo], prefix: str = "") -> set[str]:
+    names = set()
+    for name, field in fields.items():
+        names.add(prefix + name)
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            names |= _names(kind.model_fields, f"{prefix}{name}.")
+    return names
+
+
+def _explain(error: ValidationError, path: Path) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        parent = [part for part in first["loc"][:-1] if isinstance(part, str)]
+        return f"{path}: {UnknownName('setting', where, _siblings(parent))}"
+    return f"{path} or environment: setting {where!r}: {first['msg'].removeprefix('Value error, ')}"
+
+
+def _siblings(parent: list[str]) -> list[str]:
+    section: type[BaseModel] = Settings
+    for name in parent:
+        kind = section.model_fields[name].annotation
+        if name == "strategies":
+            kind = StrategySettings
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            return []
+        section = kind
+    prefix = "".join(f"{name}." for name in parent)
+    return [prefix + name for name in section.model_fields]

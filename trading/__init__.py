@@ -1,0 +1,1 @@
+"""Sizing, risk, order life cycle, positions, fill simulation: floor 1 of docs/architecture.md."""
