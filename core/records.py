@@ -7,7 +7,7 @@ result at any speed, after any crash, on any machine.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 import numpy as np
@@ -140,3 +140,17 @@ class RecordBlock:
             np.array([len(r.payload) for r in records], dtype=np.int64),
             b"".join(r.payload + b"\n" for r in records),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """Hold a record that could not be read: where it stands, why, and its first bytes."""
+
+    feed: str
+    offset: int
+    received_at: int
+    reason: str
+    payload: bytes
+
+    KEPT_BYTES: ClassVar[int] = 4096
+    """How many bytes of a record the quarantine keeps."""
