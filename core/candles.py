@@ -1,7 +1,7 @@
 """Candles: what trades look like from [start, start + timeframe)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Context, Decimal
 from typing import Any
 
@@ -17,23 +17,22 @@ SUM_TYPE = pa.decimal128(38, SUM_SCALE)
 EXACT = Context(prec=60)
 """Decimal arithmetic wide enough for sums of ``DECIMAL(38, 18)`` (Python's default would round at 28 digits)."""
 
-CANDLES_SCHEMA = pa.schema(
-    [
-        pa.field("instrument", pa.string(), nullable=False),
-        pa.field("timeframe", pa.string(), nullable=False),
-        pa.field("start", pa.timestamp("us", "UTC"), nullable=False),
-        pa.field("open", pa.float64(), nullable=False),
-        pa.field("high", pa.float64(), nullable=False),
-        pa.field("low", pa.float64(), nullable=False),
-        pa.field("close", pa.float64(), nullable=False),
-        pa.field("volume", SUM_TYPE, nullable=False),
-        pa.field("quote_volume", SUM_TYPE, nullable=False),
-        pa.field("trade_count", pa.int64(), nullable=False),
-        pa.field("taker_buy_volume", SUM_TYPE, nullable=False),
-        pa.field("complete", pa.bool_(), nullable=False),
-        pa.field("revision", pa.int32(), nullable=False),
-    ]
-)
+_FIELDS: "list[pa.Field[Any]]" = [
+    pa.field("instrument", pa.string(), nullable=False),
+    pa.field("timeframe", pa.string(), nullable=False),
+    pa.field("start", pa.timestamp("us", "UTC"), nullable=False),
+    pa.field("open", pa.float64(), nullable=False),
+    pa.field("high", pa.float64(), nullable=False),
+    pa.field("low", pa.float64(), nullable=False),
+    pa.field("close", pa.float64(), nullable=False),
+    pa.field("volume", SUM_TYPE, nullable=False),
+    pa.field("quote_volume", SUM_TYPE, nullable=False),
+    pa.field("trade_count", pa.int64(), nullable=False),
+    pa.field("taker_buy_volume", SUM_TYPE, nullable=False),
+    pa.field("complete", pa.bool_(), nullable=False),
+    pa.field("revision", pa.int32(), nullable=False),
+]
+CANDLES_SCHEMA = pa.schema(_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +90,14 @@ class CandleBatch:
 
     def take(self, rows: NDArray[Any] | slice) -> "CandleBatch":
         """Give the rows that a slice, a mask or indices name."""
-        return CandleBatch(
-            self.instrument,
-            self.timeframe,
-            *(getattr(self, name)[rows] for name in _COLUMNS),
-            revision=self.revision,
-        )
+        return replace(self, **{name: getattr(self, name)[rows] for name in _COLUMNS})
 
     @classmethod
     def concat(cls, batches: Sequence["CandleBatch"]) -> "CandleBatch":
         """Join batches of one instrument, timeframe and revision in the order given."""
         first = batches[0]
-        columns = (np.concatenate([getattr(b, name) for b in batches]) for name in _COLUMNS)
-        return cls(first.instrument, first.timeframe, *columns, revision=first.revision)
+        columns: dict[str, Any] = {name: np.concatenate([getattr(b, name) for b in batches]) for name in _COLUMNS}
+        return replace(first, **columns)
 
     def to_arrow(self) -> pa.RecordBatch:
         """Give the rows under `CANDLES_SCHEMA`."""
@@ -153,10 +147,12 @@ def candles_from_arrow(rows: pa.RecordBatch | pa.Table) -> list[Candle]:
 
 
 def _rows(rows: pa.RecordBatch | pa.Table) -> list[dict[str, Any]]:
-    at = rows.schema.get_field_index("start")
-    start = rows.column(at).cast(pa.int64())
-    return rows.set_column(at, "start", start).to_pylist()
+    columns = {name: rows.column(name) for name in CANDLES_SCHEMA.names}
+    columns["start"] = columns["start"].cast(pa.int64())
+    return [
+        dict(zip(columns, row, strict=True)) for row in zip(*(c.to_pylist() for c in columns.values()), strict=True)
+    ]
 
 
-def _decimals(words: NDArray[np.uint64]) -> pa.Array:
-    return pa.Array.from_buffers(SUM_TYPE, len(words), [None, pa.py_buffer(np.ascontiguousarray(words))])
+def _decimals(words: NDArray[np.uint64]) -> "pa.Array[Any]":
+    return pa.Array.from_buffers(SUM_TYPE, len(words), [None, pa.py_buffer(np.ascontiguousarray(words).data)])

@@ -1,15 +1,15 @@
 """The errors of Tidemill, sorted by what the operator does next.
 
-    TidemillError
-    ├── UserError        your input or your settings: the text says which and how to mend it
-    │   └── UnknownName  a name that is not known here, with the nearest known one
-    ├── TransientError   we retry, within the stated budget
-    │   └── JournalFull  nothing consumed is left to drop
-    ├── VenueError       the exchange refused, banned us, or is in maintenance
-    │   └── MalformedFrame   what came from outside cannot be read; nothing is guessed
-    ├── IntegrityError   stored data contradicts itself: stop, never guess
-    └── Refused          risk or permission said no
-        └── Busy         another process holds it
+TidemillError
+├── UserError        your input or your settings: the text says which and how to mend it
+│   └── UnknownName  a name that is not known here, with the nearest known one
+├── TransientError   we retry, within the stated budget
+│   └── JournalFull  nothing consumed is left to drop
+├── VenueError       the exchange refused, banned us, or is in maintenance
+│   └── MalformedFrame   what came from outside cannot be read; nothing is guessed
+├── IntegrityError   stored data contradicts itself: stop, never guess
+└── Refused          risk or permission said no
+    └── Busy         another process holds it
 """
 
 from collections.abc import Iterable

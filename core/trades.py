@@ -10,19 +10,18 @@ from numpy.typing import NDArray
 
 from core.errors import MalformedFrame
 
-TRADES_SCHEMA = pa.schema(
-    [
-        pa.field("instrument", pa.string(), nullable=False),
-        pa.field("id_space", pa.string(), nullable=False),
-        pa.field("trade_id", pa.int64(), nullable=False),
-        pa.field("ts", pa.timestamp("us", "UTC"), nullable=False),
-        pa.field("received", pa.timestamp("us", "UTC"), nullable=False),
-        pa.field("price", pa.float64(), nullable=False),
-        pa.field("size", pa.float64(), nullable=False),
-        pa.field("side", pa.int8(), nullable=False),
-        pa.field("fills", pa.int32(), nullable=False),
-    ]
-)
+_FIELDS: "list[pa.Field[Any]]" = [
+    pa.field("instrument", pa.string(), nullable=False),
+    pa.field("id_space", pa.string(), nullable=False),
+    pa.field("trade_id", pa.int64(), nullable=False),
+    pa.field("ts", pa.timestamp("us", "UTC"), nullable=False),
+    pa.field("received", pa.timestamp("us", "UTC"), nullable=False),
+    pa.field("price", pa.float64(), nullable=False),
+    pa.field("size", pa.float64(), nullable=False),
+    pa.field("side", pa.int8(), nullable=False),
+    pa.field("fills", pa.int32(), nullable=False),
+]
+TRADES_SCHEMA = pa.schema(_FIELDS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,5 +136,5 @@ class TradeBatch:
             raise MalformedFrame("a record of trades cannot be read as Arrow IPC") from error
 
 
-def _repeat(text: str, n: int) -> pa.Array:
+def _repeat(text: str, n: int) -> "pa.Array[Any]":
     return pa.DictionaryArray.from_arrays(np.zeros(n, dtype=np.int32), pa.array([text])).cast(pa.string())

@@ -1,0 +1,209 @@
+"""The compiled inner loop of the candle fold: exact sums in 128 bits, one pass over the trades.
+
+A price or size is the nearest double of a decimal of at most 15 significant digits, so ``rint(x * 10**k)``
+gives the decimal's integer at scale ``k`` exactly, and ``integer / 10**k == x`` proves it: both the power and
+the integer are exact doubles, and IEEE 754 division rounds correctly. The products price × size are summed as
+unsigned 128-bit integers of two words.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+SCALE: Final = 18
+_POWER: Final = np.array([10.0**k for k in range(SCALE + 1)])
+_WHOLE: Final = np.array([10**k for k in range(SCALE + 1)], dtype=np.uint64)
+_WIDEST: Final = 1e15
+_LOW: Final = np.uint64(0xFFFFFFFF)
+_HALF: Final = np.uint64(32)
+
+# Columns of a slot's integers.
+START, COUNT, OPEN_TS, OPEN_ID, CLOSE_TS, CLOSE_ID = range(6)
+# Columns of prices.
+OPEN, HIGH, LOW, CLOSE = range(4)
+# Columns of sums, two words each: low, high.
+VOLUME, QUOTE, BUY = 0, 2, 4
+# Columns of the cursor.
+NEXT_START, WATERMARK, ROW, CLOSED, LATE = range(5)
+
+NOTHING: Final = np.iinfo(np.int64).min
+"""The cursor's ``NEXT_START`` before the first trade, and a slot's start while it is empty."""
+
+
+@njit(cache=True, nogil=True)
+def to_integers(values: NDArray[np.float64], scale: int, out: NDArray[np.uint64]) -> tuple[int, int]:
+    """Write ``values`` times 10**scale to ``out`` until one does not fit.
+
+    Gives (rows written, scale needed by the next row): (n, scale) when all fitted; a needed scale of -1 says that
+    the value is no decimal of at most 15 significant digits, -2 that it is too large at this scale.
+    """
+    power = _POWER[scale]
+    for i in range(len(values)):
+        x = values[i]
+        whole = np.rint(x * power)
+        if 0 <= whole <= _WIDEST and whole / power == x:
+            out[i] = np.uint64(whole)
+            continue
+        k = -1
+        for j in range(SCALE + 1):
+            narrow = np.rint(x * _POWER[j])
+            if 0 <= narrow <= _WIDEST and narrow / _POWER[j] == x:
+                k = j
+                break
+        if k < 0 or k > scale:
+            return i, k
+        if narrow * _POWER[scale - k] > 9e18:
+            return i, -2
+        out[i] = np.uint64(narrow) * _WHOLE[scale - k]
+    return len(values), scale
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _add(sums: Any, row: int, column: int, low: Any, high: Any) -> None:
+    before = sums[row, column]
+    after = before + low
+    sums[row, column] = after
+    sums[row, column + 1] += high + (np.uint64(1) if after < before else np.uint64(0))
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _multiply(a: Any, b: Any) -> Any:
+    a0, a1, b0, b1 = a & _LOW, a >> _HALF, b & _LOW, b >> _HALF
+    low = a0 * b0
+    middle = a1 * b0 + (low >> _HALF)
+    other = a0 * b1 + (middle & _LOW)
+    return (other << _HALF) | (low & _LOW), a1 * b1 + (middle >> _HALF) + (other >> _HALF)
+
+
+@njit(cache=True, nogil=True)
+def rescale(sums: NDArray[np.uint64], column: int, by: int) -> None:
+    """Multiply the 128-bit sums of a column by 10**by, in place (a negative ``by`` divides, exactly)."""
+    for row in range(len(sums)):
+        low, high = sums[row, column], sums[row, column + 1]
+        if by >= 0:
+            product, carry = _multiply(low, _WHOLE[by])
+            sums[row, column] = product
+            sums[row, column + 1] = high * _WHOLE[by] + carry
+            continue
+        for _ in range(-by):
+            ten = np.uint64(10)
+            limb3, limb2, limb1, limb0 = high >> _HALF, high & _LOW, low >> _HALF, low & _LOW
+            q3 = limb3 // ten
+            limb2 |= (limb3 - q3 * ten) << _HALF
+            q2 = limb2 // ten
+            limb1 |= (limb2 - q2 * ten) << _HALF
+            q1 = limb1 // ten
+            limb0 |= (limb1 - q1 * ten) << _HALF
+            high, low = (q3 << _HALF) | q2, (q1 << _HALF) | (limb0 // ten)
+        sums[row, column], sums[row, column + 1] = low, high
+
+
+@njit(cache=True, nogil=True)
+def fold(
+    cursor: NDArray[np.int64],
+    slots: NDArray[np.int64],
+    prices: NDArray[np.float64],
+    sums: NDArray[np.uint64],
+    last_close: NDArray[np.float64],
+    frame: int,
+    lateness: int,
+    longest_fill: int,
+    ts: NDArray[np.int64],
+    ids: NDArray[np.int64],
+    price: NDArray[np.float64],
+    ticks: NDArray[np.uint64],
+    lots: NDArray[np.uint64],
+    side: NDArray[np.int8],
+    fills: NDArray[np.int32],
+    until: int,
+    closed: NDArray[np.int64],
+    closed_prices: NDArray[np.float64],
+    closed_sums: NDArray[np.uint64],
+    late: NDArray[np.int64],
+) -> bool:
+    """Fold trades into the open candles and write the closed ones; give False when an output is full.
+
+    ``cursor`` says where to go on: it is called again with the same arguments after the outputs were emptied.
+    All rows done, the watermark is advanced to ``until`` (the venue time of a tick; `NOTHING` for none), minus
+    the lateness. ``slots``, ``prices``, ``sums`` are a ring of open candles indexed by start // frame.
+    ``closed`` gets (start, trade count, row that closed it; the number of rows for the tick).
+    """
+    ring = len(slots)
+    n = len(ts)
+    while True:
+        row = cursor[ROW]
+        if row > n:
+            return True
+        reached = ts[row] if row < n else until
+        if reached != NOTHING and reached - lateness > cursor[WATERMARK]:
+            cursor[WATERMARK] = reached - lateness
+        if row < n and cursor[NEXT_START] == NOTHING:
+            # Where the first interval begins that may still get trades, so that their order does not matter.
+            cursor[NEXT_START] = (ts[row] - lateness) // frame * frame
+        if cursor[NEXT_START] != NOTHING:
+            while cursor[NEXT_START] + frame <= cursor[WATERMARK]:
+                start = cursor[NEXT_START]
+                at = start // frame % ring
+                if slots[at, START] != start:
+                    # The empty intervals up to the next open candle, or up to the watermark.
+                    to = cursor[WATERMARK] // frame * frame
+                    for other in range(ring):
+                        if slots[other, START] != NOTHING and slots[other, START] < to:
+                            to = slots[other, START]
+                    if np.isnan(last_close[0]) or to - start > longest_fill:
+                        cursor[NEXT_START] = to
+                        continue
+                if cursor[CLOSED] == len(closed):
+                    return False
+                out = cursor[CLOSED]
+                closed[out, 0], closed[out, 2] = start, row
+                if slots[at, START] == start:
+                    closed[out, 1] = slots[at, COUNT]
+                    closed_prices[out, :] = prices[at, :]
+                    closed_sums[out, :] = sums[at, :]
+                    last_close[0] = prices[at, CLOSE]
+                    slots[at, START] = NOTHING
+                else:
+                    closed[out, 1] = 0
+                    closed_prices[out, :] = last_close[0]
+                    closed_sums[out, :] = np.uint64(0)
+                cursor[CLOSED] += 1
+                cursor[NEXT_START] = start + frame
+        if row == n:
+            cursor[ROW] = n + 1
+            return True
+        time, trade = ts[row], ids[row]
+        start = time // frame * frame
+        if start < cursor[NEXT_START]:
+            if cursor[LATE] == len(late):
+                return False
+            late[cursor[LATE]] = row
+            cursor[LATE] += 1
+            cursor[ROW] = row + 1
+            continue
+        at = start // frame % ring
+        paid = price[row]
+        if slots[at, START] == NOTHING:
+            slots[at, START], slots[at, COUNT] = start, 0
+            slots[at, OPEN_TS], slots[at, OPEN_ID] = time, trade
+            slots[at, CLOSE_TS], slots[at, CLOSE_ID] = time, trade
+            prices[at, :] = paid
+            sums[at, :] = np.uint64(0)
+        else:
+            prices[at, HIGH] = max(prices[at, HIGH], paid)
+            prices[at, LOW] = min(prices[at, LOW], paid)
+            if time < slots[at, OPEN_TS] or (time == slots[at, OPEN_TS] and trade < slots[at, OPEN_ID]):
+                slots[at, OPEN_TS], slots[at, OPEN_ID] = time, trade
+                prices[at, OPEN] = paid
+            if time > slots[at, CLOSE_TS] or (time == slots[at, CLOSE_TS] and trade > slots[at, CLOSE_ID]):
+                slots[at, CLOSE_TS], slots[at, CLOSE_ID] = time, trade
+                prices[at, CLOSE] = paid
+        slots[at, COUNT] += fills[row]
+        low, high = _multiply(ticks[row], lots[row])
+        _add(sums, at, QUOTE, low, high)
+        _add(sums, at, VOLUME, lots[row], np.uint64(0))
+        if side[row] > 0:
+            _add(sums, at, BUY, lots[row], np.uint64(0))
+        cursor[ROW] = row + 1

@@ -1,0 +1,279 @@
+"""The continuity fold: which trade ids have been received, which are missing, which came twice.
+
+For id spaces that chain (the next id is the previous plus one; exchanges.md, table 0.2). Trades go through in
+order of arrival; a duplicate is dropped; a hole becomes a gap when event time has passed it by the lateness,
+and is repaired by whatever arrives later. All decisions are made trade by trade, so they do not depend on how
+trades are batched; runs of consecutive ids are only handled at one stroke because nothing can happen inside them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+import numpy as np
+
+from core.gaps import Coverage, Gap
+from core.timeframes import MINUTE
+from core.trades import TradeBatch
+
+MOST_HOLES = 10_000
+"""How many holes are remembered for an instrument; what arrives for older ones is refused, not guessed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Hold consecutive ids that were received, and the event times they span (µs since the epoch, UTC)."""
+
+    first_id: int
+    last_id: int
+    first_ts: int
+    last_ts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """Hold missing ids between two ranges.
+
+    ``due`` is the event time that the watermark has to pass for the hole to become a gap; ``below`` says that the
+    hole lies under everything received before it appeared (an older recording comes in) and is still being
+    filled; ``gap`` is the (first, last) id of the gap that it belongs to, once it is one.
+    """
+
+    first_id: int
+    last_id: int
+    after_ts: int
+    before_ts: int
+    due: int
+    below: bool = False
+    gap: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Continuity:
+    """Hold what is known of one instrument's trade ids; a value, never changed in place.
+
+    ``ranges`` and ``holes`` ascend; a hole lies between each two ranges. ``gaps`` are those still missing ids.
+    ``newest`` is the largest event time (µs); ``claimed`` the minute up to which coverage was last told.
+    ``floor`` is the smallest id that is still remembered.
+    """
+
+    instrument: str
+    id_space: str
+    lateness: int
+    ranges: tuple[Range, ...] = ()
+    holes: tuple[Hole, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    newest: int = 0
+    claimed: int = 0
+    floor: int = -1
+
+    @property
+    def watermark(self) -> int:
+        """Give the event time that nothing is expected before."""
+        return self.newest - self.lateness
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Hold new trades with consecutive ids, and the ranges as they are with them."""
+
+    trades: TradeBatch
+    ranges: tuple[Range, ...]
+
+
+@dataclass(slots=True)
+class Continued:
+    """Collect what one call of `follow`, `pass_time` or `end` found.
+
+    ``healed`` are stretches of event time, (from, to) in µs, whose completeness may have changed.
+    """
+
+    runs: list[Run] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    coverage: list[Coverage] = field(default_factory=list)
+    healed: list[tuple[int, int]] = field(default_factory=list)
+    duplicates: int = 0
+    refused: TradeBatch | None = None
+
+
+def follow(state: Continuity, trades: TradeBatch) -> tuple[Continuity, Continued]:
+    """Take trades in order of arrival: drop those known, find holes, fill holes."""
+    found = Continued()
+    for low, high in _consecutive(trades):
+        first, last = int(trades.ids[low]), int(trades.ids[high - 1])
+        if first <= state.floor:
+            cut = min(last, state.floor) - first + 1
+            found.refused = _join(found.refused, trades.take(slice(low, low + cut)))
+            low, first = low + cut, first + cut
+        for new_first, new_last in _unknown(state.ranges, first, last):
+            rows = trades.take(slice(low + new_first - first, low + new_last - first + 1))
+            state = _insert(state, new_first, new_last, rows, found)
+            found.runs.append(Run(rows, state.ranges))
+            state = _declare(state, found)
+        found.duplicates += high - low
+    found.duplicates -= sum(len(run.trades) for run in found.runs)
+    return _claim(_forget(state), found), found
+
+
+def pass_time(state: Continuity, venue_time: int) -> tuple[Continuity, Continued]:
+    """Let venue time pass: holes that are due become gaps. ``venue_time`` is µs since the epoch, UTC."""
+    found = Continued()
+    if state.ranges and venue_time > state.newest:
+        state = _declare(replace(state, newest=venue_time), found)
+    return state, found
+
+
+def end(state: Continuity) -> tuple[Continuity, Continued]:
+    """Take the end of a recording: every hole becomes a gap, and all coverage is told."""
+    found = Continued()
+    state = _declare(replace(state, holes=tuple(replace(h, due=0) for h in state.holes)), found)
+    found.coverage.extend(_coverage(state, r) for r in state.ranges)
+    return state, found
+
+
+def _consecutive(trades: TradeBatch) -> Iterator[tuple[int, int]]:
+    if len(trades) == 0:
+        return
+    breaks = np.flatnonzero(np.diff(trades.ids) != 1) + 1
+    edges = [0, *breaks.tolist(), len(trades)]
+    yield from pairwise(edges)
+
+
+def _unknown(ranges: tuple[Range, ...], first: int, last: int) -> list[tuple[int, int]]:
+    if not ranges or first > ranges[-1].last_id:
+        return [(first, last)] if first <= last else []
+    pieces = []
+    for known in ranges:
+        if first > last or known.first_id > last:
+            break
+        if known.last_id < first:
+            continue
+        if first < known.first_id:
+            pieces.append((first, known.first_id - 1))
+        first = known.last_id + 1
+    if first <= last:
+        pieces.append((first, last))
+    return pieces
+
+
+def _insert(state: Continuity, first: int, last: int, rows: TradeBatch, found: Continued) -> Continuity:
+    ranges = state.ranges
+    new = Range(first, last, int(rows.ts[0]), int(rows.ts.max()))
+    newest = max(state.newest, new.last_ts)
+    if not ranges:
+        return replace(state, ranges=(new,), newest=newest)
+    top = ranges[-1]
+    if first == top.last_id + 1:
+        grown = Range(top.first_id, last, top.first_ts, max(top.last_ts, new.last_ts))
+        return replace(state, ranges=(*ranges[:-1], grown), newest=newest)
+    if first > top.last_id:
+        hole = Hole(top.last_id + 1, first - 1, top.last_ts, new.first_ts, new.first_ts)
+        found.coverage.append(_coverage(state, top))
+        return replace(state, ranges=(*ranges, new), holes=(*state.holes, hole), newest=newest)
+    return _insert_below(replace(state, newest=newest), new, found)
+
+
+def _insert_below(state: Continuity, new: Range, found: Continued) -> Continuity:
+    ranges, holes = list(state.ranges), list(state.holes)
+    at = next(i for i, r in enumerate(ranges) if r.first_id > new.last_id)
+    above = ranges[at]
+    if at == 0:
+        hole = Hole(new.first_id, above.first_id - 1, new.first_ts, above.first_ts, 0, below=True)
+    else:
+        hole = holes.pop(at - 1)
+    left, right, merged, at_range = _fill(ranges, at, hole, new)
+    # A hole below everything is due when the stream has moved on without filling it any further.
+    due = state.newest + 1 if hole.below else hole.due
+    parts = [replace(part, due=due) for part in (left, right) if part is not None]
+    at_hole = max(at - 1, 0)
+    holes[at_hole:at_hole] = parts if at else parts[-1:]
+    gaps = _shrink(state.gaps, hole, new.last_id - new.first_id + 1, found)
+    joined_below, joined_above = bool(at) and left is None, right is None
+    found.healed.append(
+        (hole.after_ts if joined_below else new.first_ts, hole.before_ts if joined_above else new.last_ts)
+    )
+    found.coverage.append(_coverage(state, merged[at_range]))
+    return replace(state, ranges=tuple(merged), holes=tuple(holes), gaps=gaps)
+
+
+def _fill(ranges: list[Range], at: int, hole: Hole, new: Range) -> tuple[Hole | None, Hole | None, list[Range], int]:
+    """Put ``new`` before ``ranges[at]``; give what is left of the hole on both sides, the ranges, its place."""
+    left = right = None
+    above = ranges[at]
+    start, stop, place = at, at, at
+    if at and ranges[at - 1].last_id + 1 == new.first_id:
+        below = ranges[at - 1]
+        new = Range(below.first_id, new.last_id, below.first_ts, max(below.last_ts, new.last_ts))
+        start, place = at - 1, at - 1
+    elif at:
+        left = replace(hole, last_id=new.first_id - 1, before_ts=new.first_ts)
+    if new.last_id + 1 == above.first_id:
+        new = Range(new.first_id, above.last_id, new.first_ts, max(new.last_ts, above.last_ts))
+        stop = at + 1
+    else:
+        right = replace(hole, first_id=new.last_id + 1, after_ts=new.last_ts)
+    return left, right, [*ranges[:start], new, *ranges[stop:]], place
+
+
+def _shrink(gaps: tuple[Gap, ...], hole: Hole, filled: int, found: Continued) -> tuple[Gap, ...]:
+    if hole.gap is None:
+        return gaps
+    kept = []
+    for gap in gaps:
+        if (gap.first_id, gap.last_id) == hole.gap:
+            gap = replace(gap, missing=gap.missing - filled)
+            found.gaps.append(gap)
+        if gap.missing:
+            kept.append(gap)
+    return tuple(kept)
+
+
+def _declare(state: Continuity, found: Continued) -> Continuity:
+    if not any(h.gap is None and h.due <= state.watermark for h in state.holes):
+        return state
+    holes, gaps = [], list(state.gaps)
+    for hole in state.holes:
+        if hole.gap is None and hole.due <= state.watermark:
+            missing = hole.last_id - hole.first_id + 1
+            gap = Gap(
+                state.instrument,
+                state.id_space,
+                hole.first_id,
+                hole.last_id,
+                hole.after_ts,
+                hole.before_ts,
+                missing,
+            )
+            gaps.append(gap)
+            found.gaps.append(gap)
+            hole = replace(hole, below=False, gap=(hole.first_id, hole.last_id))
+        holes.append(hole)
+    return replace(state, holes=tuple(holes), gaps=tuple(gaps))
+
+
+def _claim(state: Continuity, found: Continued) -> Continuity:
+    if not state.ranges:
+        return state
+    minute = state.ranges[-1].last_ts // MINUTE
+    if minute <= state.claimed:
+        return state
+    found.coverage.append(_coverage(state, state.ranges[-1]))
+    return replace(state, claimed=minute)
+
+
+def _forget(state: Continuity) -> Continuity:
+    extra = len(state.holes) - MOST_HOLES
+    if extra <= 0:
+        return state
+    ranges, holes = state.ranges[extra:], state.holes[extra:]
+    floor = ranges[0].first_id - 1
+    gaps = tuple(g for g in state.gaps if g.last_id > floor)
+    return replace(state, ranges=ranges, holes=holes, gaps=gaps, floor=floor)
+
+
+def _coverage(state: Continuity, r: Range) -> Coverage:
+    return Coverage(state.instrument, state.id_space, r.first_id, r.last_id, r.first_ts, r.last_ts)
+
+
+def _join(before: TradeBatch | None, more: TradeBatch) -> TradeBatch:
+    return more if before is None else TradeBatch.concat([before, more])
