@@ -1,0 +1,87 @@
+"""tidemill sql: the lake and the ledger behind one prompt."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import pyarrow as pa
+import typer
+
+from core.errors import UserError
+from storage.catalog import statements
+from storage.ledger import serve
+from tidemill.commands.table import load
+from tidemill.configuration import configured
+from tidemill.query import QueryError, ask, catalog, existing, failures, lake_path
+from tidemill.results import Format, write_csv, write_json, write_parquet, write_table
+
+
+def sql(
+    ctx: typer.Context,
+    query: Annotated[str | None, typer.Argument(metavar="[QUERY]", help="Statements of DuckDB's SQL.")] = None,
+    form: Annotated[
+        Format | None, typer.Option("--format", help="Default: table on a terminal, csv elsewhere.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Write the rows to this file.")] = None,
+    init: Annotated[
+        bool, typer.Option("--init", help="Print the statements that open the same session in any DuckDB client.")
+    ] = False,
+) -> None:
+    """Ask the lake and the ledger in SQL.
+
+    Without QUERY: a prompt on a terminal, else the query is read from stdin. Views: trades, candles (every
+    timeframe), signals, runs, gaps, coverage and more; `.tables` at the prompt lists them. Nothing can be
+    changed from here. A table shows the first 500 rows, the other formats write all.
+
+    Example: tidemill sql "FROM candles WHERE timeframe = '5m' ORDER BY start DESC LIMIT 5"
+    """
+    settings = configured(ctx)
+    if init:
+        folder = existing(settings.data)
+        with serve(settings, folder) as address:
+            sys.stdout.write("".join(f"{s.rstrip(';')};\n" for s in statements(address, lake_path(settings, folder))))
+        return
+    form = form or _default_format(output)
+    if form == "parquet" and output is None and sys.stdout.isatty():
+        raise UserError("Parquet is binary: name a file with --output, or send stdout to one")
+    if query is None and not sys.stdin.isatty():
+        query = sys.stdin.read()
+    if query is not None and not query.strip().rstrip(";"):
+        raise UserError('the query is empty: tidemill sql "SELECT ..."')
+    with catalog(settings) as connection:
+        if query is None:
+            load("tidemill.prompt").converse(connection, settings.data / "sql_history")
+            return
+        _answer(connection, query, form, output)
+
+
+def _answer(connection: Any, query: str, form: Format, output: Path | None) -> None:
+    try:
+        reader = ask(connection, query)
+        with failures():
+            _write(reader, form, output)
+    except QueryError as error:
+        if error.caret:
+            sys.stderr.write(error.caret + "\n")
+        raise
+
+
+def _write(reader: pa.RecordBatchReader, form: Format, output: Path | None) -> None:
+    if form == "parquet":
+        write_parquet(reader, output or sys.stdout.buffer)
+    elif output is None:
+        _write_text(reader, form, sys.stdout)
+    else:
+        with output.open("w", encoding="utf-8", newline="") as out:
+            _write_text(reader, form, out)
+
+
+def _write_text(reader: pa.RecordBatchReader, form: Format, out: TextIO) -> None:
+    write = {"table": write_table, "csv": write_csv, "json": write_json}[form]
+    write(reader, out)
+
+
+def _default_format(output: Path | None) -> Format:
+    if output is not None:
+        return "parquet" if output.suffix == ".parquet" else "json" if output.suffix == ".json" else "csv"
+    return "table" if sys.stdout.isatty() else "csv"

@@ -1,0 +1,61 @@
+"""tidemill venues: what can be recorded, and within which limits."""
+
+import sys
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from core.errors import UnknownName
+from exchanges.registry import VENUES
+from exchanges.venue import Venue
+from tidemill.tables import table
+
+_CHANNELS = ("trade", "aggregate", "quote", "kline_1s", "kline_1m")
+
+
+def venues(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array, for scripts.")] = False,
+) -> None:
+    """List the venues, their channels and their limits.
+
+    Example: tidemill venues --json
+    """
+    rows = [_row(name) for name in sorted(VENUES)]
+    if as_json:
+        sys.stdout.buffer.write(msgspec.json.encode(rows) + b"\n")
+        return
+    columns = list(rows[0])
+    sys.stdout.write(table(columns, ([_text(row[c]) for c in columns] for row in rows)) + "\n")
+
+
+def _row(name: str) -> dict[str, Any]:
+    venue = VENUES[name]
+    return {
+        "name": name,
+        "exchange": venue.exchange,
+        "channels": _channels(venue),
+        "limits": venue.limits,
+        "heartbeat": venue.heartbeat,
+        "websocket_url": venue.websocket_url,
+    }
+
+
+def _channels(venue: Venue) -> list[str]:
+    return [channel for channel in _CHANNELS if _carries(venue, channel)]
+
+
+def _carries(venue: Venue, channel: str) -> bool:
+    try:
+        venue.subscriptions([], [channel])
+    except UnknownName:
+        return False
+    return True
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return " ".join(value)
+    return ", ".join(f"{key.replace('_', ' ')} {item}" for key, item in msgspec.to_builtins(value).items())

@@ -1,0 +1,83 @@
+"""Queries of a user: run against the catalog, with failures said in the user's terms."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from core.errors import TidemillError, UserError
+from core.settings import Settings
+from storage.catalog import open_catalog
+from storage.data_folder import DataFolder
+from storage.ledger import serve
+
+_BATCH_ROWS = 10_000
+
+
+class QueryError(TidemillError):
+    """Report a query that the database refused; ``caret`` shows the place in it, where the database tells."""
+
+    def __init__(self, text: str, caret: str = "") -> None:
+        super().__init__(text)
+        self.caret = caret
+
+
+@contextmanager
+def catalog(settings: Settings) -> Iterator[Any]:
+    """Open the SQL catalog of an existing data folder; raise `UserError` where there is none, creating nothing."""
+    folder = existing(settings.data)
+    with serve(settings, folder) as address:
+        connection = open_catalog(address, lake_path(settings, folder))
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+def existing(path: Path) -> DataFolder:
+    """Give the data folder at a path; raise `UserError` where there is none yet."""
+    folder = DataFolder(path)
+    if not folder.exists:
+        raise UserError(
+            f"there is no data in {path} yet: run `tidemill up` or `tidemill replay` first, or name --data"
+        )
+    return folder
+
+
+def lake_path(settings: Settings, folder: DataFolder) -> str:
+    """Give where the lake's data files are."""
+    return settings.lake.path or str(folder.lake)
+
+
+def ask(connection: Any, query: str) -> pa.RecordBatchReader:
+    """Run a query and stream its rows; raise `QueryError` where it cannot be answered."""
+    with failures():
+        return connection.execute(query).to_arrow_reader(_BATCH_ROWS)
+
+
+def rows(connection: Any, query: str) -> list[dict[str, Any]]:
+    """Run a query of our own and give its rows."""
+    with failures():
+        return ask(connection, query).read_all().to_pylist()
+
+
+@contextmanager
+def failures() -> Iterator[None]:
+    """Turn what the database raises, also while rows stream, into `QueryError`."""
+    try:
+        yield
+    except (TidemillError, BrokenPipeError):
+        raise
+    except Exception as error:
+        # DuckDB's exceptions belong to storage; here only their text matters, whatever their class.
+        raise _explained(str(error)) from error
+
+
+def _explained(message: str) -> QueryError:
+    text, _, place = message.partition("\n\nLINE ")
+    line = " ".join(text.split())
+    if not place:
+        return QueryError(line)
+    return QueryError(line, "LINE " + place.rstrip())

@@ -1,0 +1,106 @@
+"""Results of queries, written as a table, CSV, JSON or Parquet while they stream."""
+
+import csv
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, TextIO
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tidemill.tables import count, decimal_text, table
+
+Format = Literal["table", "csv", "json", "parquet"]
+ROW_CAP = 500
+"""How many rows a table shows; the other formats write all."""
+
+_JSON = msgspec.json.Encoder(decimal_format="number", order=None)
+
+
+def write_table(reader: pa.RecordBatchReader, out: TextIO, cap: int = ROW_CAP) -> None:
+    """Draw at most ``cap`` rows and say how many there were."""
+    shown: list[tuple[Any, ...]] = []
+    total = 0
+    for batch in reader:
+        total += batch.num_rows
+        if len(shown) < cap:
+            shown += list(_rows(batch.slice(0, cap - len(shown))))
+    out.write(table(reader.schema.names, shown) + "\n")
+    rows = "1 row" if total == 1 else f"{count(total)} rows"
+    out.write(f"({rows}; the first {cap} are shown: add LIMIT or --format csv)\n" if total > cap else f"({rows})\n")
+
+
+def write_csv(reader: pa.RecordBatchReader, out: TextIO) -> None:
+    """Write a header and every row; decimals exactly, times as ISO 8601 in UTC."""
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(reader.schema.names)
+    for batch in reader:
+        columns = [_csv_column(column) for column in batch.columns]
+        writer.writerows(zip(*columns, strict=True))
+
+
+def write_json(reader: pa.RecordBatchReader, out: TextIO) -> None:
+    """Write an array of one object a row; decimals as exact numbers, times as ISO 8601 in UTC."""
+    names = reader.schema.names
+    before = "["
+    for batch in reader:
+        for row in _rows(batch):
+            out.write(before + "\n" + _JSON.encode(dict(zip(names, map(_plain, row), strict=True))).decode())
+            before = ","
+    out.write("[]\n" if before == "[" else "\n]\n")
+
+
+def write_parquet(reader: pa.RecordBatchReader, to: Path | BinaryIO) -> None:
+    """Write every row as Parquet (zstd); a file appears only when it is whole."""
+    if not isinstance(to, Path):
+        _write_batches(reader, to)
+        return
+    part = to.with_name(to.name + ".part")
+    try:
+        _write_batches(reader, part)
+        part.replace(to)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _write_batches(reader: pa.RecordBatchReader, to: Path | BinaryIO) -> None:
+    with pq.ParquetWriter(to, reader.schema, compression="zstd") as writer:
+        for batch in reader:
+            writer.write_batch(batch)
+
+
+def _rows(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
+    return zip(*map(_values, batch.columns), strict=True)
+
+
+def _values(column: pa.Array) -> list[Any]:
+    try:
+        values: list[Any] = column.to_pylist()
+    except (OverflowError, ValueError):
+        # DuckDB's infinite and far timestamps lie outside of Python's years 1 to 9999.
+        return [value if value is None else f"{value} µs" for value in column.cast(pa.int64()).to_pylist()]
+    return values
+
+
+def _csv_column(column: pa.Array) -> list[Any]:
+    if pa.types.is_timestamp(column.type) and column.type.tz:
+        try:
+            stamps: list[Any] = pc.strftime(column, format="%Y-%m-%dT%H:%M:%SZ").to_pylist()
+        except (pa.ArrowInvalid, ValueError):
+            return _values(column)
+        return stamps
+    return [decimal_text(value) if isinstance(value, Decimal) else value for value in _values(column)]
+
+
+def _plain(value: Any) -> Any:
+    # msgspec writes what is left (int, float, bool, str, bytes as base64, datetime, list, dict, None) by itself.
+    if isinstance(value, Decimal):
+        return Decimal(decimal_text(value))
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
