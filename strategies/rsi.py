@@ -44,13 +44,9 @@ class Rsi(Strategy[RsiMemory]):
         before = memory.value
         after = RsiMemory(rsi, now)
         if before <= self.oversold < now:
-            return after, self._targets(
-                1.0, 0.0, f"RSI({self.length}) {now:.1f} crossed above {self.oversold:g}"
-            )
+            return after, self._targets(1.0, 0.0, f"RSI({self.length}) {now:.1f} crossed above {self.oversold:g}")
         if before >= self.overbought > now:
-            return after, self._targets(
-                0.0, -1.0, f"RSI({self.length}) {now:.1f} crossed below {self.overbought:g}"
-            )
+            return after, self._targets(0.0, -1.0, f"RSI({self.length}) {now:.1f} crossed below {self.overbought:g}")
         return after, ()
 
     def _targets(self, long: float, short: float, reason: str) -> tuple[Decision, ...]:

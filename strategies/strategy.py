@@ -110,7 +110,8 @@ class Strategy(ABC, Generic[Memory]):
     def decide(self, memory: Memory, candle: Candle) -> tuple[Memory, Sequence[Decision]]:
         """Take one candle; give the next memory and the targets that the rules ask for.
 
-        Each side is named at most once. A target that is already on may be asked for again: `step` passes on changes only.
+        Each side is named at most once. A target that is already on may be asked for again: `step` passes
+        on changes only.
         """
 
     def start(self) -> State[Memory]:

@@ -71,7 +71,7 @@ def _run(state: RsiState, xs: NDArray[np.float64]) -> tuple[RsiState, NDArray[np
     return state, ys
 
 
-rsi_run: Callable[[RsiState, NDArray[np.float64]], tuple[RsiState, NDArray[np.float64]]] = numba.njit(
-    cache=True
-)(_run)
+rsi_run: Callable[[RsiState, NDArray[np.float64]], tuple[RsiState, NDArray[np.float64]]] = numba.njit(cache=True)(
+    _run
+)
 """Take values (float64[n]) one after the other by `rsi_update`; give the last state and the RSI of each."""

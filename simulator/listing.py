@@ -1,0 +1,47 @@
+"""Listings: what an invented venue trades, and the character of each market."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from core.errors import UserError
+from core.instruments import Instrument
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Describe one invented market.
+
+    ``price`` is the first mid price; ``rate`` the mean trades a second over a week; ``volatility`` the standard
+    deviation of a day's log return; ``beta`` the correlation of its moves with the common factor, 0 to 1;
+    ``notional`` the median order in quote currency; ``first_id`` the first trade id. The instrument must
+    know its native symbol, tick and lot, else `UserError`.
+    """
+
+    instrument: Instrument
+    price: float
+    rate: float
+    volatility: float
+    beta: float
+    notional: float
+    first_id: int
+
+    def __post_init__(self) -> None:
+        one = self.instrument
+        if not one.native or not one.tick or not one.lot or one.tick <= 0 or one.lot <= 0:
+            raise UserError(f"{one.name} cannot be invented: give it a native symbol, a tick and a lot")
+        if not (self.price > 0 and self.rate > 0 and self.volatility >= 0 and self.notional > 0):
+            raise UserError(f"{one.name} cannot be invented: price, rate and notional must be above 0")
+        if not (0 <= self.beta <= 1 and self.first_id >= 0):
+            raise UserError(f"{one.name} cannot be invented: beta lies in [0, 1] and ids are not negative")
+
+
+def _spot(base: str, tick: str, lot: str) -> Instrument:
+    return Instrument("binance", base, "USDT", native=f"{base}USDT", tick=Decimal(tick), lot=Decimal(lot))
+
+
+LISTINGS: tuple[Listing, ...] = (
+    Listing(_spot("BTC", "0.01", "0.00001"), 98_314.37, 20.0, 0.026, 0.85, 180.0, 4_400_000_001),
+    Listing(_spot("ETH", "0.01", "0.0001"), 3_634.12, 13.0, 0.034, 0.80, 140.0, 1_900_000_001),
+    Listing(_spot("SOL", "0.01", "0.001"), 213.48, 9.0, 0.045, 0.75, 90.0, 900_000_001),
+)
+"""The steps are those of Binance spot; the prices and rates are invented."""
