@@ -11,7 +11,7 @@ SizeUnit = Literal["base", "quote", "contracts"]
 """What a size of 1 means."""
 
 _NAME = re.compile(
-    r"(?P<venue>[a-z][a-z0-9]{1,19}):(?P<base>[A-Z0-9]{1,20})-(?P<quote>[A-Z0-9]{1,12})(?:-(?P<expiry>PERP|\d{8}))?"
+    r"(?P<venue>[a-z][a-z0-9]{1,19}):(?P<base>[A-Z0-9]{1,20})-(?P<quote>[A-Z0-9]{1,12})(?:-(?P<expiry>PERP|[0-9]{8}))?"
 )
 
 

@@ -131,8 +131,13 @@ class TradeBatch:
             with pa.ipc.open_stream(payload) as reader:
                 if not reader.schema.equals(TRADES_SCHEMA):
                     raise MalformedFrame("a record of trades has other columns than this version writes")
-                return cls.from_arrow(reader.read_next_batch(), offset)
-        except (pa.ArrowInvalid, StopIteration, ValueError, OSError) as error:
+                rows = reader.read_next_batch()
+                # Unchecked, damaged offsets of a text column end the process instead of raising.
+                rows.validate(full=True)
+                if any(column.null_count for column in rows.columns):
+                    raise MalformedFrame("a record of trades has missing values")
+                return cls.from_arrow(rows, offset)
+        except (pa.ArrowException, StopIteration, ValueError, OSError, MemoryError) as error:
             raise MalformedFrame("a record of trades cannot be read as Arrow IPC") from error
 
 

@@ -31,7 +31,10 @@ OWNERS = {
     "tidemill": {"typer", "rich", "prompt_toolkit"},
     "tests": {"talib", "hypothesis", "pytest", "lmdb"},
 }
-LAZY = "tidemill/commands/table.py"
+LAZY = {
+    "tidemill/commands/table.py": "a command loads only what it needs",
+    "storage/ledger/schema.py": "alembic costs half a second, and nearly always no migration is to be applied",
+}
 VAGUE = {"utils", "util", "helpers", "helper", "manager", "managers", "common", "misc"}
 LONGEST = 300
 
@@ -104,7 +107,7 @@ def foreign(source: Source) -> list[str]:
 
 
 def late(source: Source) -> list[str]:
-    if source.path == LAZY:
+    if source.path in LAZY:
         return []
     top = set(map(id, _top_level(source.tree)))
     broken = [
@@ -236,7 +239,10 @@ def test_a_breach_is_found(rule: str, path: str, text: str) -> None:
         ("storage/lake/writer.py", '"""Docstring."""\n\nimport duckdb\n\nfrom core.trades import TradeBatch\n'),
         ("storage/lake/__init__.py", "from storage.lake.writer import W\n\n__all__ = ['W']\n"),
         ("dataflows/market.py", "from bytewax.dataflow import Dataflow\n\nfrom storage.journal import Journal\n"),
-        (LAZY, "from importlib import import_module\n\n\ndef load(name):\n    return import_module(name)\n"),
+        (
+            "tidemill/commands/table.py",
+            "from importlib import import_module\n\n\ndef load(name):\n    return import_module(name)\n",
+        ),
         ("core/x.py", "import numba\nimport numpy as np\nimport structlog\n"),
     ],
 )
