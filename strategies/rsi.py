@@ -31,7 +31,7 @@ class Rsi(Strategy[RsiMemory]):
 
     @property
     def warmup(self) -> int:
-        """Give ten lengths: what came before then weighs less than e⁻¹⁰ (1 in 20,000) in the averages."""
+        """Give ten lengths: the seed of the averages then weighs less than e⁻⁹ in them (1 in 8,000)."""
         return 10 * self.length
 
     def remember(self) -> RsiMemory:

@@ -154,10 +154,13 @@ class Strategy(ABC, Generic[Memory]):
     def code(cls) -> str:
         """Give the source that decides: the modules of the class, its bases and what they use beside them.
 
-        A change of it is another strategy, hence another run.
+        A change of it is another strategy, hence another run. Raise `UserError` where there is no source file.
         """
         modules = sorted(_deciding(cls), key=lambda module: module.__name__)
-        return "\x1e".join(inspect.getsource(module) for module in modules)
+        try:
+            return "\x1e".join(inspect.getsource(module) for module in modules)
+        except (OSError, TypeError):
+            raise UserError(f"{cls.name}: the source is not at hand: put the strategy into a file") from None
 
     @classmethod
     def code_hash(cls) -> str:
