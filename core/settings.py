@@ -11,7 +11,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from core.errors import UnknownName, UserError
 from core.instruments import Instrument
@@ -106,8 +112,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let the environment win over the file (what `load` passes in)."""
-        return env_settings, init_settings
+        """Take what `load` passes in alone: it reads the environment, so that nothing else does."""
+        return (init_settings,)
 
 
 def load(config: Path | None = None, data: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -122,7 +128,7 @@ def load(config: Path | None = None, data: Path | None = None, environ: Mapping[
     _refuse_unknown_variables(environ)
     try:
         values = _read(path) if named or path.exists() else {}
-        settings = Settings(**values)
+        settings = Settings(**_merged(values, _environment(environ)))
     except ValidationError as error:
         raise UserError(_explain(error, path)) from None
     # model_copy would skip validation of the path's type only: it is a Path already.
@@ -136,6 +142,21 @@ def _read(path: Path) -> dict[str, Any]:
         raise UserError(f"cannot read the settings {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid TOML: {error}") from None
+
+
+def _environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    source = EnvSettingsSource(Settings)
+    source.env_vars = {name.lower(): value for name, value in environ.items()}
+    try:
+        return source()
+    except SettingsError as error:
+        # The cause holds the value, which may be a secret.
+        raise UserError(f"environment: {error}: write JSON, as in {_PREFIX}STRATEGIES='[...]'") from None
+
+
+def _merged(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
+    both = {k: _merged(low[k], v) for k, v in high.items() if isinstance(v, dict) and isinstance(low.get(k), dict)}
+    return {**low, **high, **both}
 
 
 def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:

@@ -23,7 +23,7 @@ rows = st.lists(
 )
 
 
-def batch(of: list[tuple[int, int, int, float, float, int, int]], first_offset: int = 0) -> TradeBatch:
+def batch(of: list[tuple[int, int, int, float, float, int, int]]) -> TradeBatch:
     ids, ts, received, price, size, side, fills = zip(*of, strict=True)
     return TradeBatch(
         "binance:BTC-USDT",
@@ -35,7 +35,7 @@ def batch(of: list[tuple[int, int, int, float, float, int, int]], first_offset: 
         np.array(size, dtype=np.float64),
         np.array(side, dtype=np.int8),
         np.array(fills, dtype=np.int32),
-        np.arange(first_offset, first_offset + len(of), dtype=np.int64),
+        np.arange(len(of), dtype=np.int64),
     )
 
 
