@@ -1,5 +1,6 @@
 """Listings: what an invented venue trades, and the character of each market."""
 
+import math
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -29,8 +30,11 @@ class Listing:
         one = self.instrument
         if not one.native or not one.tick or not one.lot or one.tick <= 0 or one.lot <= 0:
             raise UserError(f"{one.name} cannot be invented: give it a native symbol, a tick and a lot")
-        if not (self.price > 0 and self.rate > 0 and self.volatility >= 0 and self.notional > 0):
-            raise UserError(f"{one.name} cannot be invented: price, rate and notional must be above 0")
+        numbers = (self.price, self.rate, self.notional, self.volatility)
+        if not all(map(math.isfinite, numbers)) or min(numbers[:3]) <= 0 or self.volatility < 0:
+            raise UserError(
+                f"{one.name} cannot be invented: price, rate, notional must be above 0, volatility at least 0"
+            )
         if not (0 <= self.beta <= 1 and self.first_id >= 0):
             raise UserError(f"{one.name} cannot be invented: beta lies in [0, 1] and ids are not negative")
 

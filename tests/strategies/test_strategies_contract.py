@@ -3,6 +3,8 @@
 import importlib
 import inspect
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -163,6 +165,12 @@ def test_the_code_follows_a_file_of_ones_own_to_the_kernels(tmp_path: Path, monk
     assert source in code
     for module in (strategies.wilder, strategies.rsi, strategies.strategy):
         assert inspect.getsource(module) in code
+
+
+def test_importing_the_registry_compiles_nothing() -> None:
+    look = "import strategies.registry, strategies.wilder as w; print(w.rsi_update.signatures, w.rsi_run.signatures)"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert done.stdout == "[] []\n"
 
 
 def test_a_compiled_kernel_alone_leads_to_its_source() -> None:
