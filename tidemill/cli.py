@@ -4,7 +4,8 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
@@ -50,8 +51,6 @@ def run(argv: Sequence[str]) -> int:
         return _say(options, error, USAGE, error.format_message(), " (see --help)")
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
-    except BrokenPipeError:
-        return DONE
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback reaches the user unasked
         text = f"unexpected {type(error).__name__}: {error}"
         return _say(options, error, FAILED, text, " (run with --log debug for the traceback)")
@@ -68,7 +67,7 @@ def application(chosen: str | None, options: GlobalOptions) -> typer.Typer:
     )
     app.callback(epilog="One command's options and an example: tidemill COMMAND --help")(_globals(options))
     for command in COMMANDS.values():
-        function = _load(command) if command.name == chosen else _stub
+        function = _unpiped(_load(command)) if command.name == chosen else _stub
         app.command(
             command.name,
             help=None if command.name == chosen else command.summary,
@@ -104,6 +103,18 @@ def _globals(options: GlobalOptions) -> Any:
 
 def _load(command: Command) -> Any:
     return getattr(load(command.module), command.name)
+
+
+def _unpiped(function: Callable[..., None]) -> Callable[..., None]:
+    @wraps(function)
+    def quiet(*args: Any, **kwargs: Any) -> None:
+        try:
+            function(*args, **kwargs)
+        except BrokenPipeError:
+            # Who reads has had enough (`| head`): that is no failure.
+            raise typer.Exit(DONE) from None
+
+    return quiet
 
 
 def _stub() -> None:

@@ -1,22 +1,22 @@
 """Results of queries, written as a table, CSV, JSON or Parquet while they stream."""
 
-import csv
 from collections.abc import Iterator
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TextIO
 
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tidemill.tables import count, decimal_text, table
+from tidemill.tables import count, decimal_text, table, text
 
 Format = Literal["table", "csv", "json", "parquet"]
 ROW_CAP = 500
 """How many rows a table shows; the other formats write all."""
 
+_QUOTED = frozenset(',"\r\n')
 _JSON = msgspec.json.Encoder(decimal_format="number", order=None)
 
 
@@ -34,12 +34,10 @@ def write_table(reader: pa.RecordBatchReader, out: TextIO, cap: int = ROW_CAP) -
 
 
 def write_csv(reader: pa.RecordBatchReader, out: TextIO) -> None:
-    """Write a header and every row; decimals exactly, times as ISO 8601 in UTC."""
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(reader.schema.names)
+    """Write a header and every row; decimals exactly, times as ISO 8601 in UTC, a missing value as nothing."""
+    out.write(",".join(map(_cell, reader.schema.names)) + "\n")
     for batch in reader:
-        columns = [_csv_column(column) for column in batch.columns]
-        writer.writerows(zip(*columns, strict=True))
+        out.writelines(",".join(map(_cell, row)) + "\n" for row in _rows(batch))
 
 
 def write_json(reader: pa.RecordBatchReader, out: TextIO) -> None:
@@ -85,14 +83,16 @@ def _values(column: pa.Array) -> list[Any]:
     return values
 
 
-def _csv_column(column: pa.Array) -> list[Any]:
-    if pa.types.is_timestamp(column.type) and column.type.tz:
-        try:
-            stamps: list[Any] = pc.strftime(column, format="%Y-%m-%dT%H:%M:%SZ").to_pylist()
-        except (pa.ArrowInvalid, ValueError):
-            return _values(column)
-        return stamps
-    return [decimal_text(value) if isinstance(value, Decimal) else value for value in _values(column)]
+def _cell(value: Any) -> str:
+    # The csv module leaves a lone carriage return unquoted, and cannot tell an empty text from a missing one.
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, float):
+        return repr(value)
+    written = value if isinstance(value, str) else text(value)
+    return f'"{written.replace(chr(34), chr(34) * 2)}"' if not written or _QUOTED & set(written) else written
 
 
 def _plain(value: Any) -> Any:

@@ -25,8 +25,19 @@ def venues(
     if as_json:
         sys.stdout.buffer.write(msgspec.json.encode(rows) + b"\n")
         return
-    columns = list(rows[0])
-    sys.stdout.write(table(columns, ([_text(row[c]) for c in columns] for row in rows)) + "\n")
+    columns = ("venue", "exchange", "channels", "limits", "heartbeat")
+    sys.stdout.write(table(columns, (_line(VENUES[row["name"]], row) for row in rows)) + "\n")
+
+
+def _line(venue: Venue, row: dict[str, Any]) -> tuple[str, ...]:
+    limits, beat = venue.limits, venue.heartbeat
+    return (
+        venue.name,
+        venue.exchange,
+        " ".join(row["channels"]),
+        f"{limits.streams} streams, {limits.messages}/{limits.messages_per:g} s, cut at {limits.lifetime / 3600:g} h",
+        f"{beat.by} each {beat.interval:g} s, dead after {beat.timeout:g} s",
+    )
 
 
 def _row(name: str) -> dict[str, Any]:
@@ -51,11 +62,3 @@ def _carries(venue: Venue, channel: str) -> bool:
     except UnknownName:
         return False
     return True
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        return " ".join(value)
-    return ", ".join(f"{key.replace('_', ' ')} {item}" for key, item in msgspec.to_builtins(value).items())
