@@ -65,10 +65,11 @@ def draft(records: Sequence[Record], first_offset: int) -> Draft:
     try:
         columns = struct.pack(f"<{count}q{count}I", *[record.received_at for record in records], *sizes)
         kinds = bytes([record.kind for record in records])
+        payloads.append(b"")
+        payload = b"\n".join(payloads)
     except (struct.error, ValueError, TypeError) as error:
         raise UserError(f"these records cannot be written: {error}") from None
-    payloads.append(b"")
-    parts = [_COVERED.pack(body, count, first_offset), kinds, columns, b"\n".join(payloads)]
+    parts = [_COVERED.pack(body, count, first_offset), kinds, columns, payload]
     return Draft(parts, HEADER_BYTES + body)
 
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from core.errors import IntegrityError
+from core.errors import IntegrityError, TidemillError
 from core.records import RecordBlock
 from storage.journal.block import HEADER_BYTES as BLOCK_HEADER
 from storage.journal.block import MAGIC, Block, Columns, measured, seed, skipped_bytes, verified
@@ -26,15 +26,15 @@ class Cursor:
         self._folder = folder
         self._fd = -1
         self.wanted = wanted
+        self.segment = segment
         self._open(segment)
 
     def _open(self, segment: int) -> bool:
+        """Go to a segment; False if its header is torn and there is another to stay in."""
         path = self._folder.segment(segment)
         fd = os.open(path, os.O_RDONLY)
         try:
-            header = SegmentHeader.decode(os.pread(fd, HEADER_BYTES, 0), path)
-            if header is None and self._folder.first_offsets()[-1:] != [segment]:
-                raise IntegrityError(f"{path} has no beginning (byte 0), yet later segments follow; restore it")
+            header = self._checked_header(fd, path, segment)
         except BaseException:
             os.close(fd)
             raise
@@ -49,6 +49,15 @@ class Cursor:
         self._skipped = (0, 0)
         return True
 
+    def _checked_header(self, fd: int, path: Path, segment: int) -> SegmentHeader | None:
+        header = SegmentHeader.decode(os.pread(fd, HEADER_BYTES, 0), path)
+        if header is None:
+            if self._folder.first_offsets()[-1:] != [segment]:
+                raise IntegrityError(f"{path} has no beginning (byte 0), yet later segments follow; restore it")
+        elif segment > self.segment and header.previous_end != self.offset:
+            self._refuse_hole()
+        return header
+
     def read(self, limit: int, bound: int) -> RecordBlock | None:
         """Give at most ``limit`` records before the offset ``bound``, None when there are none.
 
@@ -59,7 +68,13 @@ class Cursor:
         while columns.count < limit and self.offset < bound:
             block = self._block()
             if block is None:
-                if not self._next_segment() or (columns.count and self.wanted != first + columns.count):
+                try:
+                    more = self._next_segment()
+                except TidemillError:
+                    if columns.count == 0:
+                        raise
+                    break  # what is sound goes out first, the next call raises
+                if not more or (columns.count and self.wanted != first + columns.count):
                     break
                 continue
             skip = self.wanted - block.first_offset
@@ -123,24 +138,21 @@ class Cursor:
         if not later:
             # A segment whose beginning was torn is written anew under the same name.
             return self.header is None and self._open(self.segment)
-        ended, path, position = self.offset, self.path, self.position
         try:
             if not self._open(later[0]):
                 return False
         except FileNotFoundError:
             return True
-        if self.header is not None and self.header.previous_end != ended:
-            self._contradict(ended, path, position)
         self.wanted = max(self.wanted, self.offset)
         return True
 
-    def _contradict(self, ended: int, path: Path, position: int) -> None:
+    def _refuse_hole(self) -> None:
         kept = self._folder.first_offsets()
-        if not path.exists() and kept:
-            raise trimmed(self._folder, ended, kept[0])
+        if not self.path.exists() and kept:
+            raise trimmed(self._folder, self.offset, kept[0])
         raise IntegrityError(
-            f"{path} cannot be read at byte {position} (record {ended}), yet later segments follow; "
-            "restore it from a backup"
+            f"{self.path} cannot be read at byte {self.position} (record {self.offset}), yet later segments "
+            "follow; restore it from a backup"
         )
 
     def contradiction(self) -> int | None:

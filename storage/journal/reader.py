@@ -1,6 +1,7 @@
 """Reading one feed, from any process."""
 
 from threading import RLock
+from typing import NamedTuple
 
 from core.errors import IntegrityError, UserError
 from core.records import RecordBlock
@@ -12,6 +13,14 @@ _CURSORS = 4
 _EVERYTHING = 1 << 62
 
 
+class _Silence(NamedTuple):
+    """Where nothing was found while nobody wrote; it lasts until a writer changes the mark."""
+
+    mark: Mark | None
+    segment: int
+    position: int
+
+
 class FeedReader:
     """Read a feed; keeps a few places in it, so that readers who go on from where they were pay no search."""
 
@@ -20,7 +29,7 @@ class FeedReader:
         self._tenancy = Tenancy(folder)
         self._cursors: list[Cursor] = []
         self._tail: Cursor | None = None
-        self._sound: tuple[int, int] | None = None
+        self._silence: _Silence | None = None
         self._lock = RLock()
 
     def read(self, after: int, limit: int) -> RecordBlock | None:
@@ -35,7 +44,7 @@ class FeedReader:
         """Give the offset of the last durable record, -1 when there is none."""
         with self._lock:
             mark = self._tenancy.mark()
-            if mark is not None and mark.settled:
+            if mark is not None and mark.settled and (self._silence is None or self._silence.mark != mark):
                 with self._tenancy.vacant() as vacant:
                     if not vacant:
                         return mark.end - 1
@@ -70,9 +79,15 @@ class FeedReader:
             found = cursor.read(limit, mark.end)
             if found is not None:
                 return found
+        silence = _Silence(mark, cursor.segment, cursor.position)
+        if mark is not None and silence == self._silence:
+            return None
         with self._tenancy.vacant() as vacant:
             if vacant:
-                return self._read_unwritten(cursor, limit)
+                found = self._read_unwritten(cursor, limit)
+                # Looking again could only keep a new writer waiting for the lock.
+                self._silence = _Silence(mark, cursor.segment, cursor.position) if found is None else None
+                return found
         if mark is not None and mark.settled and cursor.offset < mark.end:
             self._refuse_damage(cursor, mark)
         return None
@@ -84,15 +99,12 @@ class FeedReader:
         found = cursor.read(limit, _EVERYTHING)
         if cursor.segment != segment:
             cursor.sync()
-        place = (cursor.segment, cursor.position)
-        if found is None and place != self._sound:
-            behind = cursor.contradiction()
-            if behind is not None:
-                raise IntegrityError(
-                    f"{cursor.path} cannot be read at byte {cursor.position} (record {cursor.offset}), yet "
-                    f"the records at byte {behind} are whole; restore it from a backup"
-                )
-            self._sound = place
+        behind = cursor.contradiction() if found is None else None
+        if behind is not None:
+            raise IntegrityError(
+                f"{cursor.path} cannot be read at byte {cursor.position} (record {cursor.offset}), yet "
+                f"the records at byte {behind} are whole; restore it from a backup"
+            )
         return found
 
     def _refuse_damage(self, cursor: Cursor, mark: Mark) -> None:

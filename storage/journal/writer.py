@@ -184,6 +184,6 @@ class FeedWriter:
     def _clear_tail(self) -> None:
         for position in range(self._position, self._capacity, _STEP):
             rest = os.pread(self._fd, min(_STEP, self._capacity - position), position)
-            if any(rest):
+            if rest.count(0) != len(rest):
                 write_all(self._fd, bytes(len(rest)), position)
         sync_data(self._fd)
