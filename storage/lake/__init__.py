@@ -1,0 +1,7 @@
+"""The lake: trades and candles in Parquet files, under a transactional catalog in PostgreSQL."""
+
+from storage.lake.schema import create
+from storage.lake.session import connect
+from storage.lake.writer import LakeWriter
+
+__all__ = ["LakeWriter", "connect", "create"]

@@ -1,0 +1,191 @@
+"""The one way into the lake: rows and the offsets that they stand for, in one transaction."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from core.candles import CANDLES_SCHEMA
+from core.errors import IntegrityError, TransientError
+from core.trades import TRADES_SCHEMA
+from storage.lake import data_files
+from storage.lake.errors import typed_errors
+from storage.lake.order import candles_in_order, trades_in_order
+from storage.lake.session import is_remote, quoted
+
+
+class LakeWriter:
+    """Write rows of one partition of a dataflow to the lake, and remember how far its feeds have come.
+
+    Use one writer in one thread. After an error that is not about the arguments make a new one: an answer lost
+    on the way leaves open whether the commit was made, and the stored offsets tell.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, partition: str) -> None:
+        self._connection = connection
+        self._partition = partition
+        with typed_errors():
+            row = connection.execute("SELECT data_path FROM ducklake_settings('lake')").fetchone()
+        self._path = row[0] if row else ""
+        self._offsets = self._stored()
+
+    def offsets(self) -> dict[str, int]:
+        """Give the last committed offset of each feed."""
+        return dict(self._offsets)
+
+    def commit(
+        self,
+        trades: Sequence[pa.RecordBatch],
+        candles: Sequence[pa.RecordBatch],
+        offsets: Mapping[str, int],
+    ) -> None:
+        """Store trades, candles and offsets in one transaction.
+
+        ``trades`` are under `TRADES_SCHEMA`, ``candles`` under `CANDLES_SCHEMA`, in any order. Raises
+        `IntegrityError` where an offset would move back or another writer of the partition has committed,
+        `TransientError` where the server is away or another commit came first. Nothing is stored then.
+        """
+        moved = {feed: offset for feed, offset in offsets.items() if offset != self._offsets.get(feed)}
+        for feed, offset in moved.items():
+            if offset < self._offsets.get(feed, offset):
+                raise IntegrityError(
+                    f"feed {feed!r}: offset {offset} is before the committed {self._offsets[feed]}, nothing was stored"
+                )
+        tables = _tables(trades, candles)
+        if not tables and not moved:
+            return
+        # Feeds that stand still are touched as well when rows come, so that a second writer always conflicts.
+        with self._transaction() as write:
+            for name, rows in tables.items():
+                write(name, rows)
+            for feed, offset in (dict(offsets) if tables else moved).items():
+                self._set(feed, offset)
+        self._offsets.update(moved)
+
+    def revise(self, candles: Sequence[pa.RecordBatch]) -> None:
+        """Append later revisions of candles; raise `IntegrityError` where a stored one is not older."""
+        rows = _tables((), candles).get("candles")
+        if rows is None:
+            return
+        with self._transaction() as write:
+            clash = self._connection.execute(
+                "SELECT n.instrument, n.timeframe, n.start FROM rows n JOIN lake.candles c"
+                " ON c.instrument = n.instrument AND c.timeframe = n.timeframe AND c.start = n.start"
+                " AND c.revision >= n.revision WHERE c.start BETWEEN ? AND ? LIMIT 1",
+                _bounds(rows, "start"),
+            ).fetchone()
+            if clash:
+                raise IntegrityError(f"{clash[0]} {clash[1]} {clash[2]}: this revision or a later one is stored")
+            write("candles", rows)
+
+    def add_trades(self, trades: Sequence[pa.RecordBatch]) -> int:
+        """Store the trades that are not there yet, by (instrument, id space, id); return how many.
+
+        For other authors than the dataflow, who hold the instrument's advisory lock. A trade is looked for
+        on the days that the input spans, a day more on either side.
+        """
+        rows = _tables(trades, ()).get("trades")
+        if rows is None:
+            return 0
+        columns = ", ".join(f"n.{name}" for name in TRADES_SCHEMA.names)
+        with self._transaction() as write:
+            new = self._connection.execute(
+                f"SELECT {columns} FROM rows n ANTI JOIN ("  # noqa: S608 - our own column names
+                " SELECT instrument, id_space, trade_id FROM lake.trades WHERE day BETWEEN"
+                " ?::TIMESTAMPTZ::DATE - 1 AND ?::TIMESTAMPTZ::DATE + 1) t"
+                " ON t.instrument = n.instrument AND t.id_space = n.id_space AND t.trade_id = n.trade_id"
+                " QUALIFY row_number() OVER (PARTITION BY n.instrument, n.id_space, n.trade_id) = 1",
+                _bounds(rows, "ts"),
+            ).to_arrow_table()
+            if new.num_rows:
+                write("trades", trades_in_order(new.cast(TRADES_SCHEMA)))
+        return int(new.num_rows)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[Callable[[str, pa.Table], None]]:
+        files: list[Path] = []
+
+        def write(table: str, rows: pa.Table) -> None:
+            self._insert(table, rows, files)
+
+        try:
+            with typed_errors():
+                self._connection.execute("BEGIN")
+                yield write
+                self._connection.execute("COMMIT")
+        except TransientError as error:
+            # COMMIT may have been made before its answer was lost: the files stay, orphans are found later.
+            self._roll_back([])
+            raise self._explained(error) from None
+        except BaseException:
+            self._roll_back(files)
+            raise
+
+    def _insert(self, table: str, rows: pa.Table, files: list[Path]) -> None:
+        for folder, part in data_files.partitions(table, rows):
+            if is_remote(self._path):
+                self._connection.execute(f"INSERT INTO lake.{table} FROM part")  # noqa: S608 - one of two names
+                continue
+            path = data_files.write(Path(self._path) / "main" / table / folder, part)
+            files.append(path)
+            self._connection.execute(
+                f"CALL ducklake_add_data_files('lake', '{table}', {quoted(str(path))}, hive_partitioning => true)"
+            )
+
+    def _set(self, feed: str, offset: int) -> None:
+        known = self._offsets.get(feed)
+        if known is None:
+            # Rows have no unique keys here: two first commits at once conflict over this row instead.
+            self._connection.execute("UPDATE lake.meta SET version = version")
+            stored = self._stored()
+            if feed not in stored:
+                self._connection.execute("INSERT INTO lake.offsets VALUES (?, ?, ?)", [self._partition, feed, offset])
+                return
+        row = self._connection.execute(
+            'UPDATE lake.offsets SET "offset" = ? WHERE "partition" = ? AND feed = ? AND "offset" = ?',
+            [offset, self._partition, feed, known],
+        ).fetchone()
+        if not row or row[0] != 1:
+            raise IntegrityError(self._second_writer())
+
+    def _stored(self) -> dict[str, int]:
+        with typed_errors():
+            rows = self._connection.execute(
+                'SELECT feed, "offset" FROM lake.offsets WHERE "partition" = ?', [self._partition]
+            ).fetchall()
+        if len({feed for feed, _ in rows}) != len(rows):
+            raise IntegrityError(f"partition {self._partition!r} has two offsets for one feed: stop and verify the lake")
+        return dict(rows)
+
+    def _explained(self, error: TransientError) -> Exception:
+        try:
+            changed = self._stored() != self._offsets
+        except TransientError:
+            return error
+        return IntegrityError(self._second_writer()) if changed else error
+
+    def _second_writer(self) -> str:
+        return f"another writer has committed partition {self._partition!r}: stop one of the two"
+
+    def _roll_back(self, files: list[Path]) -> None:
+        # A failed COMMIT has ended the transaction already, a lost server too.
+        with contextlib.suppress(duckdb.Error):
+            self._connection.execute("ROLLBACK")
+        for path in files:
+            path.unlink(missing_ok=True)
+
+
+def _tables(trades: Sequence[pa.RecordBatch], candles: Sequence[pa.RecordBatch]) -> dict[str, pa.Table]:
+    tables = {}
+    if any(batch.num_rows for batch in trades):
+        tables["trades"] = trades_in_order(pa.Table.from_batches(trades, TRADES_SCHEMA))
+    if any(batch.num_rows for batch in candles):
+        tables["candles"] = candles_in_order(pa.Table.from_batches(candles, CANDLES_SCHEMA))
+    return tables
+
+
+def _bounds(rows: pa.Table, column: str) -> list[object]:
+    ends = pa.compute.min_max(rows.column(column))
+    return [ends["min"].as_py(), ends["max"].as_py()]
