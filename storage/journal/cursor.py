@@ -161,18 +161,23 @@ class Cursor:
         Appends are synced one by one, so a torn append is the last thing in its segment; a whole block
         behind an unreadable one proves that stored records were damaged.
         """
-        if self.header is None:
-            return None
-        rest = os.pread(self._fd, os.fstat(self._fd).st_size, self.position)
-        at = rest.find(MAGIC, 1)
-        while 0 <= at <= len(rest) - BLOCK_HEADER:
-            length = measured(rest, at)
-            if length is not None and at + length <= len(rest):
-                block = verified(rest, at, length, seed(self.header.nonce, self.position + at))
-                if block is not None:
-                    return self.position + at
-            at = rest.find(MAGIC, at + 1)
+        size = os.fstat(self._fd).st_size
+        for start in range(self.position + 1, size, _LARGEST_WINDOW):
+            window = os.pread(self._fd, _LARGEST_WINDOW + len(MAGIC) - 1, start)
+            at = window.find(MAGIC)
+            while at >= 0:
+                if self._whole(start + at):
+                    return start + at
+                at = window.find(MAGIC, at + 1)
         return None
+
+    def _whole(self, position: int) -> bool:
+        raw = os.pread(self._fd, BLOCK_HEADER, position)
+        length = measured(raw, 0) if len(raw) == BLOCK_HEADER else None
+        if length is None or self.header is None:
+            return False
+        raw = os.pread(self._fd, length, position)
+        return len(raw) == length and verified(raw, 0, length, seed(self.header.nonce, position)) is not None
 
     def sync(self) -> None:
         """Make durable what this segment holds."""

@@ -22,7 +22,7 @@ from storage.journal.segment import HEADER_BYTES, SegmentHeader
 
 _EVERYTHING = 1 << 62
 _SMALL = 1 << 20
-_STEP = 1 << 20
+_ZEROS = bytes(1 << 20)
 
 
 class FeedWriter:
@@ -182,8 +182,8 @@ class FeedWriter:
         return cursor.offset
 
     def _clear_tail(self) -> None:
-        for position in range(self._position, self._capacity, _STEP):
-            rest = os.pread(self._fd, min(_STEP, self._capacity - position), position)
-            if rest.count(0) != len(rest):
-                write_all(self._fd, bytes(len(rest)), position)
+        for position in range(self._position, self._capacity, len(_ZEROS)):
+            rest = os.pread(self._fd, min(len(_ZEROS), self._capacity - position), position)
+            if rest != _ZEROS[: len(rest)]:
+                write_all(self._fd, _ZEROS[: len(rest)], position)
         sync_data(self._fd)

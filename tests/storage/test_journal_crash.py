@@ -104,7 +104,7 @@ def test_kill_9_of_the_writer_frees_the_lease(tmp_path):
 
 
 def test_readers_at_the_tail_do_not_refuse_a_new_writer(tmp_path):
-    with Journal(tmp_path) as journal:
+    with Journal(tmp_path, segment_bytes=1 << 16) as journal:
         journal.append("f", ONE)
     poller = """
 import sys
@@ -118,8 +118,8 @@ while True:
     with start(poller, tmp_path) as child:
         try:
             child.stdout.readline()
-            for offset in range(1, 60):
-                with Journal(tmp_path) as journal:
+            for offset in range(1, 40):
+                with Journal(tmp_path, segment_bytes=1 << 16) as journal:
                     assert journal.append("f", ONE) == offset
         finally:
             child.kill()
