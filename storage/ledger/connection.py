@@ -50,6 +50,8 @@ def typed_errors(address: Address) -> Iterator[None]:
         raise TransientError(f"the ledger {address} failed us: {_line(error)}") from None
     except (psycopg.IntegrityError, psycopg.DataError, psycopg.errors.RaiseException) as error:
         raise IntegrityError(f"the ledger {address} refuses this: {_line(error)}") from None
+    except OverflowError as error:
+        raise IntegrityError(f"the ledger {address} cannot hold this number or time: {error}") from None
 
 
 def _line(error: psycopg.Error) -> str:

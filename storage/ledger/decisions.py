@@ -55,7 +55,12 @@ def insert_signals(cursor: psycopg.Cursor[Any], signals: Sequence[Signal]) -> No
         [s.price for s in signals],
         [moment(s.decided_at) for s in signals],
     ]
-    cursor.execute(_INSERT, columns)
+    try:
+        cursor.execute(_INSERT, columns)
+    except psycopg.errors.ForeignKeyViolation as error:
+        raise IntegrityError(
+            f"a signal names a run that was never started: {error.diag.message_detail}; nothing was written"
+        ) from None
     other = cursor.execute(_CONTRADICTED, columns).fetchone()
     if other is not None:
         raise IntegrityError(
