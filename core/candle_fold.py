@@ -36,8 +36,6 @@ class CandleFold:
     prices: NDArray[np.float64]
     sums: NDArray[np.uint64]
     last_close: NDArray[np.float64]
-    price_scale: int = 0
-    size_scale: int = 0
 
     @classmethod
     def start(cls, instrument: str, timeframe: Timeframe, lateness: int) -> "CandleFold":
@@ -100,7 +98,7 @@ def fold_trades(
     """
     trades = _NO_TRADES if trades is None else trades
     state = _own(state)
-    state, ticks, lots = _integers(state, trades)
+    (ticks, tick_scale), (lots, lot_scale) = _integers(trades)
     closed = np.empty((_OUTPUTS, 3), dtype=np.int64)
     prices = np.empty((_OUTPUTS, 4))
     sums = np.empty((_OUTPUTS, 6), dtype=np.uint64)
@@ -122,7 +120,9 @@ def fold_trades(
             trades.ids,
             trades.price,
             ticks,
+            tick_scale,
             lots,
+            lot_scale,
             trades.side,
             trades.fills,
             until,
@@ -157,29 +157,34 @@ def _own(state: CandleFold) -> CandleFold:
     )
 
 
-def _integers(state: CandleFold, trades: TradeBatch) -> tuple[CandleFold, NDArray[np.uint64], NDArray[np.uint64]]:
-    price_scale, ticks = to_integers(trades.price, state.price_scale)
-    size_scale, lots = to_integers(trades.size, state.size_scale)
-    kernel.rescale(state.sums, kernel.QUOTE, price_scale + size_scale - state.price_scale - state.size_scale)
-    for column in (kernel.VOLUME, kernel.BUY):
-        kernel.rescale(state.sums, column, size_scale - state.size_scale)
-    return replace(state, price_scale=price_scale, size_scale=size_scale), ticks, lots
+_Integers = tuple[NDArray[np.uint64], NDArray[np.uint8]]
 
 
-def to_integers(values: NDArray[np.float64], scale: int) -> tuple[int, NDArray[np.uint64]]:
-    """Give the values as integers at the smallest scale >= ``scale`` that holds them all, and that scale.
+def _integers(trades: TradeBatch) -> tuple[_Integers, _Integers]:
+    prices, sizes = to_integers(trades.price), to_integers(trades.size)
+    if (prices[1].astype(np.int64) + sizes[1] <= SCALE).all():
+        return prices, sizes
+    # Some product would have more decimals than are kept, unless both are written as short as they are.
+    prices, sizes = to_integers(trades.price, smallest=True), to_integers(trades.size, smallest=True)
+    wide = np.flatnonzero(prices[1].astype(np.int64) + sizes[1] > SCALE)
+    if len(wide):
+        raise IntegrityError(
+            f"price × size of the trade {trades.ids[wide[0]]} of {trades.instrument} needs more than {SCALE} decimals"
+        )
+    return prices, sizes
 
-    Raises `IntegrityError` for what is no decimal of at most 15 significant digits and 18 decimals.
+
+def to_integers(values: NDArray[np.float64], smallest: bool = False) -> _Integers:
+    """Give each value as an integer of at most 10**15, uint64, and its scale, uint8: exactly integer / 10**scale.
+
+    ``smallest`` asks for the smallest scale of each. Raises `IntegrityError` for what is no decimal of at most 15
+    significant digits and 18 decimals.
     """
-    out = np.empty(len(values), dtype=np.uint64)
-    while True:
-        done, needed = kernel.to_integers(values, scale, out)
-        if done == len(values):
-            return scale, out
-        if needed < 0:
-            why = "is no decimal of 15 significant digits" if needed == -1 else "is too large beside the others"
-            raise IntegrityError(f"the value {values[done]!r} {why}")
-        scale = needed
+    integers, scales = np.empty(len(values), dtype=np.uint64), np.empty(len(values), dtype=np.uint8)
+    done = kernel.to_integers(values, integers, scales, smallest)
+    if done < len(values):
+        raise IntegrityError(f"the value {float(values[done])!r} is no decimal of at most 15 significant digits")
+    return integers, scales
 
 
 def _batch(
@@ -190,10 +195,6 @@ def _batch(
     offsets: NDArray[np.int64],
     tick_offset: int,
 ) -> CandleBatch:
-    sums = sums.copy()
-    kernel.rescale(sums, kernel.QUOTE, SCALE - state.price_scale - state.size_scale)
-    for column in (kernel.VOLUME, kernel.BUY):
-        kernel.rescale(sums, column, SCALE - state.size_scale)
     open_, high, low, close = prices.T.copy()
     return CandleBatch(
         state.instrument,

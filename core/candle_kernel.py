@@ -33,31 +33,39 @@ NOTHING: Final = np.iinfo(np.int64).min
 
 
 @njit(cache=True, nogil=True)
-def to_integers(values: NDArray[np.float64], scale: int, out: NDArray[np.uint64]) -> tuple[int, int]:
-    """Write ``values`` times 10**scale to ``out`` until one does not fit.
+def _scale(x: float) -> int:
+    for k in range(SCALE + 1):
+        whole = np.rint(x * _POWER[k])
+        if whole > _WIDEST:
+            break
+        if whole >= 0 and whole / _POWER[k] == x:
+            return k
+    return -1
 
-    Gives (rows written, scale needed by the next row): (n, scale) when all fitted; a needed scale of -1 says that
-    the value is no decimal of at most 15 significant digits, -2 that it is too large at this scale.
+
+@njit(cache=True, nogil=True)
+def to_integers(
+    values: NDArray[np.float64], integers: NDArray[np.uint64], scales: NDArray[np.uint8], smallest: bool
+) -> int:
+    """Write each value as an integer of at most 10**15 and its scale: value = integer / 10**scale, exactly.
+
+    Gives how many rows were written: fewer than there are when the next one is no decimal of at most 15 significant
+    digits and 18 decimals. ``smallest`` asks for the smallest scale of each value; else one that suits many.
     """
-    power = _POWER[scale]
+    hint = 0
     for i in range(len(values)):
         x = values[i]
-        whole = np.rint(x * power)
-        if 0 <= whole <= _WIDEST and whole / power == x:
-            out[i] = np.uint64(whole)
-            continue
-        k = -1
-        for j in range(SCALE + 1):
-            narrow = np.rint(x * _POWER[j])
-            if 0 <= narrow <= _WIDEST and narrow / _POWER[j] == x:
-                k = j
-                break
-        if k < 0 or k > scale:
-            return i, k
-        if narrow * _POWER[scale - k] > 9e18:
-            return i, -2
-        out[i] = np.uint64(narrow) * _WHOLE[scale - k]
-    return len(values), scale
+        whole = np.rint(x * _POWER[hint])
+        k = hint
+        if smallest or not (0 <= whole <= _WIDEST and whole / _POWER[hint] == x):
+            k = _scale(x)
+            if k < 0:
+                return i
+            whole = np.rint(x * _POWER[k])
+            hint = max(hint, k)
+        integers[i] = np.uint64(whole)
+        scales[i] = k
+    return len(values)
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -78,29 +86,6 @@ def _multiply(a: Any, b: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def rescale(sums: NDArray[np.uint64], column: int, by: int) -> None:
-    """Multiply the 128-bit sums of a column by 10**by, in place (a negative ``by`` divides, exactly)."""
-    for row in range(len(sums)):
-        low, high = sums[row, column], sums[row, column + 1]
-        if by >= 0:
-            product, carry = _multiply(low, _WHOLE[by])
-            sums[row, column] = product
-            sums[row, column + 1] = high * _WHOLE[by] + carry
-            continue
-        for _ in range(-by):
-            ten = np.uint64(10)
-            limb3, limb2, limb1, limb0 = high >> _HALF, high & _LOW, low >> _HALF, low & _LOW
-            q3 = limb3 // ten
-            limb2 |= (limb3 - q3 * ten) << _HALF
-            q2 = limb2 // ten
-            limb1 |= (limb2 - q2 * ten) << _HALF
-            q1 = limb1 // ten
-            limb0 |= (limb1 - q1 * ten) << _HALF
-            high, low = (q3 << _HALF) | q2, (q1 << _HALF) | (limb0 // ten)
-        sums[row, column], sums[row, column + 1] = low, high
-
-
-@njit(cache=True, nogil=True)
 def fold(
     cursor: NDArray[np.int64],
     slots: NDArray[np.int64],
@@ -114,7 +99,9 @@ def fold(
     ids: NDArray[np.int64],
     price: NDArray[np.float64],
     ticks: NDArray[np.uint64],
+    tick_scale: NDArray[np.uint8],
     lots: NDArray[np.uint64],
+    lot_scale: NDArray[np.uint8],
     side: NDArray[np.int8],
     fills: NDArray[np.int32],
     until: int,
@@ -128,7 +115,8 @@ def fold(
     ``cursor`` says where to go on: it is called again with the same arguments after the outputs were emptied.
     All rows done, the watermark is advanced to ``until`` (the venue time of a tick; `NOTHING` for none), minus
     the lateness. ``slots``, ``prices``, ``sums`` are a ring of open candles indexed by start // frame.
-    ``closed`` gets (start, trade count, row that closed it; the number of rows for the tick).
+    ``closed`` gets (start, trade count, row that closed it; the number of rows for the tick). Prices are
+    ``ticks / 10**tick_scale``, sizes ``lots / 10**lot_scale``; sums are at scale `SCALE`.
     """
     ring = len(slots)
     n = len(ts)
@@ -201,9 +189,12 @@ def fold(
                 slots[at, CLOSE_TS], slots[at, CLOSE_ID] = time, trade
                 prices[at, CLOSE] = paid
         slots[at, COUNT] += fills[row]
-        low, high = _multiply(ticks[row], lots[row])
-        _add(sums, at, QUOTE, low, high)
-        _add(sums, at, VOLUME, lots[row], np.uint64(0))
+        low, high = _multiply(lots[row], _WHOLE[SCALE - lot_scale[row]])
+        _add(sums, at, VOLUME, low, high)
         if side[row] > 0:
-            _add(sums, at, BUY, lots[row], np.uint64(0))
+            _add(sums, at, BUY, low, high)
+        low, high = _multiply(ticks[row], lots[row])
+        widen = _WHOLE[SCALE - tick_scale[row] - lot_scale[row]]
+        low, carry = _multiply(low, widen)
+        _add(sums, at, QUOTE, low, high * widen + carry)
         cursor[ROW] = row + 1

@@ -1,0 +1,69 @@
+"""The market dataflow: journal → decode → continuity → candles → strategies → lake and ledger.
+
+Plain functions above (`decode`, `steps`, `decide`), their wiring here. Items are columns of some thousand trades
+of one instrument, because Bytewax's cost is per item; everything is keyed by feed first, by instrument then.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+
+from core.settings import CandleSettings
+from dataflows.decide import History, Placed, decide
+from dataflows.decode import Arrivals, Decoder
+from dataflows.lake_sink import PARTITION, LakeRows, LakeSink
+from dataflows.ledger_sink import LedgerSink
+from dataflows.source import JournalSource
+from dataflows.steps import Advanced, check_continuity, form_candles
+
+FLOW = "market"
+
+
+def market(
+    source: JournalSource,
+    feeds: Mapping[str, str],
+    candles: CandleSettings,
+    placed: Sequence[Placed],
+    history: History,
+    lake: LakeSink,
+    ledger: LedgerSink,
+) -> Dataflow:
+    """Wire the dataflow. ``feeds`` maps each feed to the venue whose dialect it speaks."""
+    lateness = candles.lateness_ms * 1_000
+    timeframes = sorted({*candles.timeframes, *(one.timeframe.name for one in placed)})
+
+    flow = Dataflow(FLOW)
+    blocks = op.input("journal", flow, source)
+    by_feed = op.key_on("by_feed", blocks, lambda block: block.feed)
+    decoded = op.stateful_flat_map("decode", by_feed, Decoder(feeds))
+    arrivals = op.filter_map("arrivals", decoded, _of_instrument)
+    noted = op.filter_map("noted", decoded, lambda item: None if isinstance(item[1], Arrivals) else item)
+    checked = op.stateful_flat_map("continuity", arrivals, partial(check_continuity, lateness=lateness))
+    advanced = op.stateful_flat_map(
+        "candles", checked, partial(form_candles, timeframes=timeframes, lateness=lateness)
+    )
+    outcomes = op.stateful_flat_map("strategies", advanced, partial(decide, placed=placed, history=history))
+
+    op.output("lake", op.filter_map("lake_rows", advanced, _lake_rows), lake)
+    told = op.filter_map("told", advanced, lambda item: item[1] if _tells(item[1]) else None)
+    rows = op.merge("ledger_rows", op.key_rm("noted_rows", noted), told, op.key_rm("outcome_rows", outcomes))
+    op.output("ledger", rows, ledger)
+    return flow
+
+
+def _of_instrument(item: tuple[str, Any]) -> tuple[str, Arrivals] | None:
+    return (item[1].instrument, item[1]) if isinstance(item[1], Arrivals) else None
+
+
+def _lake_rows(item: tuple[str, Advanced]) -> tuple[str, LakeRows] | None:
+    advanced = item[1]
+    if not advanced.trades and not advanced.base:
+        return None
+    return PARTITION, LakeRows(advanced.feed, advanced.trades, advanced.base)
+
+
+def _tells(advanced: Advanced) -> bool:
+    return bool(advanced.gaps or advanced.coverage or advanced.dirty or advanced.unread or advanced.duplicates)

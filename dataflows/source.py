@@ -1,0 +1,103 @@
+"""The journal as a source of the dataflow: one partition a feed, seekable, its position in the snapshots."""
+
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from threading import Event
+
+from bytewax.inputs import AbortExecution, FixedPartitionedSource, StatefulSourcePartition
+
+from core.records import RecordBlock
+from storage.journal import Journal
+
+CONSUMER = "market"
+"""The name under which the dataflow's positions are kept in the journal."""
+
+_RECORDS = 8_192
+_WAIT = 0.01
+_SNAPSHOTS_BEHIND = 4
+
+
+class Reading:
+    """Tell a running source when to stop.
+
+    ``stop`` aborts as a crash would: what is not committed is read again after the next start. ``until`` gives
+    the offset after which a feed has ended, or None while it goes on. ``seen`` is called with every block.
+    """
+
+    def __init__(
+        self,
+        until: Callable[[str], int | None] = lambda feed: None,
+        seen: Callable[[RecordBlock], None] = lambda block: None,
+    ) -> None:
+        self.stop = Event()
+        self.until = until
+        self.seen = seen
+
+
+class JournalSource(FixedPartitionedSource[RecordBlock, int]):
+    """Read feeds from their journals, from the position of the last snapshot on."""
+
+    def __init__(self, journal: Journal, feeds: list[str], reading: Reading, limit: int = _RECORDS) -> None:
+        self._journal = journal
+        self._feeds = feeds
+        self._reading = reading
+        self._limit = limit
+
+    def list_parts(self) -> list[str]:
+        """Give the feeds: a partition each."""
+        return self._feeds
+
+    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> "FeedPartition":
+        """Open a feed behind the last record that is covered by a snapshot."""
+        return FeedPartition(self._journal, for_part, resume_state, self._reading, self._limit)
+
+
+class FeedPartition(StatefulSourcePartition[RecordBlock, int]):
+    """Read one feed. Its state is the offset of the last record handed over, -1 before the first."""
+
+    def __init__(self, journal: Journal, feed: str, resume: int | None, reading: Reading, limit: int) -> None:
+        self._journal = journal
+        self._feed = feed
+        self._reading = reading
+        self._limit = limit
+        self._offset = -1 if resume is None else resume
+        self._bell = journal.doorbell(feed)
+        self._awake: datetime | None = None
+        # A snapshot is on disk some epochs after it was taken; only then may its records be dropped.
+        self._taken: deque[int] = deque()
+        if resume is not None:
+            journal.consumed(feed, CONSUMER, resume)
+
+    def next_batch(self) -> list[RecordBlock]:
+        """Give what is there, or wait a moment for the doorbell."""
+        if self._reading.stop.is_set():
+            raise AbortExecution
+        self._awake = None
+        block = self._journal.read(self._feed, self._offset, self._limit)
+        if block is None:
+            end = self._reading.until(self._feed)
+            if end is not None and self._offset >= end:
+                raise StopIteration
+            if not self._bell.wait(_WAIT):
+                self._awake = datetime.now(UTC) + timedelta(milliseconds=1)
+            return []
+        self._offset = block.last_offset
+        self._reading.seen(block)
+        return [block]
+
+    def next_awake(self) -> datetime | None:
+        """Let the rest of the dataflow run while nothing arrives."""
+        return self._awake
+
+    def snapshot(self) -> int:
+        """Give the position, and tell the journal which one is surely on disk by now."""
+        if not self._taken or self._taken[-1] != self._offset:
+            self._taken.append(self._offset)
+        if len(self._taken) > _SNAPSHOTS_BEHIND:
+            self._journal.consumed(self._feed, CONSUMER, self._taken.popleft())
+        return self._offset
+
+    def close(self) -> None:
+        """Take the doorbell down."""
+        self._bell.close()

@@ -1,0 +1,123 @@
+"""The steps between decoding and deciding: continuity, then candles; pure functions over the folds of `core`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from core import candle_series, continuity
+from core.candle_series import CandleSeries, Formed
+from core.candles import Candle, CandleBatch
+from core.continuity import Continued, Continuity
+from core.gaps import Coverage, DirtyMinute, Gap
+from core.records import Mark, Quarantined, Tick
+from core.trades import TradeBatch
+from dataflows.decode import Arrivals
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Hold arrivals that went through the continuity fold."""
+
+    arrivals: Arrivals
+    continued: Continued
+    unread: tuple[Quarantined, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """Hold all that some arrivals of one instrument led to, up to the decisions.
+
+    ``trades`` and ``base`` (candles of the base timeframes) go to the lake; ``gaps``, ``coverage``, ``dirty`` and
+    ``unread`` to the ledger; ``base`` and ``larger`` to the strategies.
+    """
+
+    feed: str
+    instrument: str
+    trades: Sequence[TradeBatch] = ()
+    base: Sequence[CandleBatch] = ()
+    larger: Sequence[Candle] = ()
+    gaps: Sequence[Gap] = ()
+    coverage: Sequence[Coverage] = ()
+    dirty: Sequence[DirtyMinute] = ()
+    unread: Sequence[Quarantined] = ()
+    duplicates: int = field(default=0)
+
+
+def check_continuity(
+    state: Continuity | None, arrivals: Arrivals, lateness: int
+) -> tuple[Continuity | None, list[Checked]]:
+    """Drop duplicates, find holes. ``lateness`` is in µs."""
+    event = arrivals.event
+    if arrivals.trades is not None:
+        if state is None:
+            state = Continuity(arrivals.instrument, arrivals.trades.id_space, lateness)
+        if arrivals.trades.id_space != state.id_space:
+            return state, [Checked(arrivals, Continued(), (_foreign(state, arrivals, arrivals.trades),))]
+        state, continued = continuity.follow(state, arrivals.trades)
+    elif state is None:
+        return None, []
+    elif isinstance(event, Tick):
+        state, continued = continuity.pass_time(state, event.venue_time)
+    elif isinstance(event, Mark) and event.mark == "ended":
+        state, continued = continuity.end(state)
+    else:
+        # Where ids chain, a connection that was lost shows in the ids.
+        return state, []
+    return state, [Checked(arrivals, continued, _refused(arrivals, continued))]
+
+
+def form_candles(
+    state: CandleSeries | None, checked: Checked, timeframes: Sequence[str], lateness: int
+) -> tuple[CandleSeries, list[Advanced]]:
+    """Fold what is new into candles; name the minutes whose stored candles are no longer right."""
+    arrivals, continued = checked.arrivals, checked.continued
+    if state is None:
+        state = CandleSeries.start(arrivals.instrument, timeframes, lateness)
+    state, formed = candle_series.take(state, continued)
+    if isinstance(arrivals.event, Tick):
+        state, more = candle_series.pass_time(state, arrivals.event.venue_time, arrivals.offset)
+        _join(formed, more)
+    elif isinstance(arrivals.event, Mark):
+        state, more = candle_series.end(state, arrivals.offset)
+        _join(formed, more)
+    trades = [run.trades for run in continued.runs]
+    # The lake's position follows from the rows it gets: what is dirty waits for the last of these.
+    offset = max((int(batch.offset[-1]) for batch in trades), default=arrivals.offset)
+    return state, [
+        Advanced(
+            arrivals.feed,
+            arrivals.instrument,
+            trades,
+            formed.base,
+            formed.larger,
+            continued.gaps,
+            continued.coverage,
+            formed.dirty_minutes(arrivals.instrument, arrivals.feed, offset),
+            checked.unread,
+            continued.duplicates,
+        )
+    ]
+
+
+def _join(formed: Formed, more: Formed) -> None:
+    formed.base.extend(more.base)
+    formed.larger.extend(more.larger)
+    formed.dirty.update(more.dirty)
+
+
+def _foreign(state: Continuity, arrivals: Arrivals, trades: TradeBatch) -> Quarantined:
+    reason = (
+        f"{len(trades)} trades of {arrivals.instrument} have {trades.id_space} ids, "
+        f"its candles are folded from {state.id_space} ids: record one of the two streams"
+    )
+    return Quarantined(arrivals.feed, arrivals.offset, int(trades.received[-1]), reason, b"")
+
+
+def _refused(arrivals: Arrivals, continued: Continued) -> tuple[Quarantined, ...]:
+    if continued.refused is None:
+        return ()
+    old = continued.refused
+    reason = (
+        f"{len(old)} trades of {arrivals.instrument} (ids {old.ids.min()} to {old.ids.max()}) lie below the oldest "
+        "hole that is remembered: import them with the live feed stopped"
+    )
+    return (Quarantined(arrivals.feed, arrivals.offset, int(old.received[-1]), reason, b""),)
