@@ -131,7 +131,7 @@ def services() -> Iterator[Check]:
         try:
             folder = load("storage.data_folder").DataFolder(Path(scratch) / "data")
             folder.prepare()
-            with load("storage.ledger").serve(Settings(), folder) as address:
+            with load("storage.ledger.server").serve(Settings(), folder) as address:
                 yield Check("ledger", "ok", f"the embedded PostgreSQL starts ({time.perf_counter() - began:.1f} s)")
                 yield _lake(address, str(folder.lake))
         except Exception as error:  # noqa: BLE001 - whatever a broken installation raises is the finding

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -10,8 +9,9 @@ import pyarrow as pa
 from core.errors import TidemillError, UserError
 from core.settings import Settings
 from storage.catalog import open_catalog
-from storage.data_folder import DataFolder
-from storage.ledger import serve
+from storage.ledger.schema import pending
+from storage.ledger.server import serve
+from tidemill.folder import existing, lake_path
 
 _BATCH_ROWS = 10_000
 
@@ -29,26 +29,13 @@ def catalog(settings: Settings) -> Iterator[Any]:
     """Open the SQL catalog of an existing data folder; raise `UserError` where there is none, creating nothing."""
     folder = existing(settings.data)
     with serve(settings, folder) as address:
+        if pending(address):
+            raise UserError("the data folder has an older schema than this version: run `tidemill migrate`")
         connection = open_catalog(address, lake_path(settings, folder))
         try:
             yield connection
         finally:
             connection.close()
-
-
-def existing(path: Path) -> DataFolder:
-    """Give the data folder at a path; raise `UserError` where there is none yet."""
-    folder = DataFolder(path)
-    if not folder.exists:
-        raise UserError(
-            f"there is no data in {path} yet: run `tidemill up` or `tidemill replay` first, or name --data"
-        )
-    return folder
-
-
-def lake_path(settings: Settings, folder: DataFolder) -> str:
-    """Give where the lake's data files are."""
-    return settings.lake.path or str(folder.lake)
 
 
 def ask(connection: Any, query: str) -> pa.RecordBatchReader:

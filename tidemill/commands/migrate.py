@@ -9,9 +9,11 @@ import typer
 from core.errors import TidemillError
 from storage.data_folder import DataFolder
 from storage.lake import connect, create
-from storage.ledger import migrate as apply, pending, serve
+from storage.ledger.schema import migrate as apply
+from storage.ledger.schema import pending
+from storage.ledger.server import serve
 from tidemill.configuration import configured
-from tidemill.query import existing, lake_path
+from tidemill.folder import existing, lake_path
 
 
 def migrate(

@@ -12,7 +12,8 @@ from core.settings import Settings
 from storage.data_folder import DataFolder
 from storage.journal import Journal
 from tidemill.configuration import configured
-from tidemill.query import catalog, existing, rows
+from tidemill.folder import existing
+from tidemill.query import catalog, rows
 from tidemill.tables import size, table
 
 _QUERIES = {
