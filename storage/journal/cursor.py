@@ -7,7 +7,7 @@ from core.errors import IntegrityError, TidemillError
 from core.records import RecordBlock
 from storage.journal.block import HEADER_BYTES as BLOCK_HEADER
 from storage.journal.block import MAGIC, Block, Columns, measured, seed, skipped_bytes, verified
-from storage.journal.disk import sync_data
+from storage.journal.disk import sync_data, sync_folder
 from storage.journal.folder import FeedFolder
 from storage.journal.segment import HEADER_BYTES, SegmentHeader
 
@@ -180,8 +180,9 @@ class Cursor:
         return len(raw) == length and verified(raw, 0, length, seed(self.header.nonce, position)) is not None
 
     def sync(self) -> None:
-        """Make durable what this segment holds."""
+        """Make durable what this segment holds, and its name."""
         sync_data(self._fd)
+        sync_folder(self._folder.path)
 
     def close(self) -> None:
         """Close the segment."""

@@ -136,15 +136,15 @@ def test_what_the_format_cannot_hold_is_refused(tmp_path, record):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """Mount a disk of 256 KiB."""
+def small_disk(tmp_path, request):
+    """Mount a disk of the given size."""
     mount = shutil.which("mount")
     if mount is None or sys.platform != "linux" or os.geteuid() != 0:
         pytest.skip("mounting a small disk needs Linux and root")
     folder = tmp_path / "disk"
     folder.mkdir()
     done = subprocess.run(
-        [mount, "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], capture_output=True, check=False
+        [mount, "-t", "tmpfs", "-o", f"size={request.param}", "tmpfs", folder], capture_output=True, check=False
     )
     if done.returncode:
         pytest.skip("mounting is not permitted here")
@@ -152,23 +152,28 @@ def small_disk(tmp_path):
     subprocess.run(["umount", folder], check=True)
 
 
-@pytest.mark.parametrize("segment_bytes", [4096, 100_000])
+@pytest.mark.parametrize(
+    ("small_disk", "segment_bytes"),
+    [("256k", 4096), ("256k", 100_000), ("7m", 2 << 20)],
+    indirect=["small_disk"],
+    ids=["many segments", "two segments", "prepared in the background"],
+)
 def test_a_full_disk_loses_nothing_and_passes(small_disk, segment_bytes):
     ballast = small_disk / "ballast"
-    ballast.write_bytes(bytes(100_000))
+    ballast.write_bytes(bytes(max(100_000, segment_bytes)))
     with Journal(small_disk / "j", segment_bytes=segment_bytes) as journal:
         with pytest.raises(TransientError, match="free some space"):
-            fill(journal, 1000)
+            fill(journal, 9000)
         for _ in range(3):
             with pytest.raises(TransientError):
                 journal.append("f", FRAME)
         stored = journal.last_offset("f")
         assert stored > 5
-        assert journal.read("f", -1, 9999).last_offset == stored
+        assert journal.read("f", -1, 99_999).last_offset == stored
         ballast.unlink()
         assert journal.append("f", FRAME) == stored + 1
     with Journal(small_disk / "j") as journal:
-        assert len(journal.read("f", -1, 9999)) == stored + 2
+        assert len(journal.read("f", -1, 99_999)) == stored + 2
 
 
 LIMITED = """
