@@ -43,13 +43,12 @@ def checks(load_settings: Callable[[], Settings]) -> Iterator[Check]:
     yield encoding(sys.getfilesystemencoding())
     yield open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     try:
-        settings = load_settings()
+        path = load_settings().data
     except TidemillError as error:
         yield Check("settings", "fail", str(error), "mend the setting")
-        settings = None
     else:
         yield Check("settings", "ok", "valid")
-        yield data_folder(settings.data)
+        yield data_folder(path)
     yield from services()
 
 

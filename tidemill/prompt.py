@@ -10,7 +10,7 @@ from prompt_toolkit.completion import WordCompleter
 from prompt_toolkit.history import FileHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.lexers import PygmentsLexer
-from pygments.lexers.sql import PostgresLexer
+from pygments.lexers.sql import PostgresLexer  # type: ignore[import-untyped]
 
 from tidemill.query import QueryError, ask, failures, rows
 from tidemill.results import write_table

@@ -35,13 +35,16 @@ def catalog(settings: Settings) -> Iterator[Any]:
         try:
             yield connection
         finally:
+            # A query that was stopped by a signal goes on in DuckDB's threads until it is told.
+            connection.interrupt()
             connection.close()
 
 
 def ask(connection: Any, query: str) -> pa.RecordBatchReader:
     """Run a query and stream its rows; raise `QueryError` where it cannot be answered."""
     with failures():
-        return connection.execute(query).to_arrow_reader(_BATCH_ROWS)
+        reader: pa.RecordBatchReader = connection.execute(query).to_arrow_reader(_BATCH_ROWS)
+        return reader
 
 
 def rows(connection: Any, query: str) -> list[dict[str, Any]]:
@@ -58,6 +61,9 @@ def failures() -> Iterator[None]:
     except (TidemillError, BrokenPipeError):
         raise
     except Exception as error:
+        if isinstance(error.__cause__, KeyboardInterrupt | SystemExit):
+            # DuckDB wraps what a signal handler raised while a query ran.
+            raise error.__cause__ from None
         # DuckDB's exceptions belong to storage; here only their text matters, whatever their class.
         raise _explained(str(error)) from error
 

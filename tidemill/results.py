@@ -74,7 +74,7 @@ def _rows(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
     return zip(*map(_values, batch.columns), strict=True)
 
 
-def _values(column: pa.Array) -> list[Any]:
+def _values(column: "pa.Array[Any]") -> list[Any]:
     try:
         values: list[Any] = column.to_pylist()
     except (OverflowError, ValueError):

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -25,7 +24,7 @@ BTC = "binance:BTC-USDT"
 
 
 @pytest.fixture(scope="session")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a data folder with ten minutes of one instrument, the last of them not proven."""
     folder = DataFolder(tmp_path_factory.mktemp("stored") / "data")
     with folder.hold("test"), serve(Settings(), folder) as address:
@@ -46,7 +45,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             ledger.start_run("rsi-1", "rsi", BTC, "1m", {"length": 14}, "code")
             ledger.insert_signals([Signal("rsi-1", BTC, "1m", START, "long", 1.0, "RSI", 1.5, START + MINUTE)])
             ledger.quarantine([Quarantined("binance", 3, START, "bad", b"x")])
-    yield folder.path
+    return folder.path
 
 
 def trades() -> TradeBatch:

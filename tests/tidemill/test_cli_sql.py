@@ -1,8 +1,10 @@
 import csv
 import io
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -99,6 +101,23 @@ def test_the_caret_stands_under_the_place(stored: Path, capfd: pytest.CaptureFix
     assert sql(stored, "SELECT nope FROM trades") == 1
     first, second, _ = capfd.readouterr().err.splitlines()
     assert first[second.index("^") :].startswith("nope")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_long_query_can_be_stopped(number: int, code: int, stored: Path) -> None:
+    long = "SELECT sum(a.range * b.range) FROM range(1000000) a, range(1000000) b"
+    with subprocess.Popen(
+        [*TIDEMILL, "sql", long, "--data", str(stored)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        # The server of the ledger stands when the query is about to run; a moment later it runs.
+        deadline = time.monotonic() + 60
+        while not (stored / "ledger" / "server.json").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(1.5)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (code, "", "")
+    assert not (stored / "ledger" / "server.json").exists()
 
 
 @pytest.mark.parametrize("argv", [[""], [" ; "], ["SELECT 1", "--format", "xml"]])

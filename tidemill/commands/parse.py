@@ -68,8 +68,8 @@ def _opened(file: str) -> Iterator[BinaryIO]:
 def _unpacked(stream: io.BufferedReader | BinaryIO) -> BinaryIO:
     peek = getattr(stream, "peek", None)
     if peek is not None and peek(2)[:2] == _GZIP:
-        return io.BufferedReader(gzip.GzipFile(fileobj=stream), 1 << 20)  # type: ignore[return-value,type-var]
-    return stream  # type: ignore[return-value]
+        return io.BufferedReader(gzip.GzipFile(fileobj=stream), 1 << 20)
+    return stream
 
 
 def _frames(stream: BinaryIO, file: str) -> Iterator[tuple[int, bytes | None, int]]:
