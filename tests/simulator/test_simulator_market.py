@@ -63,6 +63,15 @@ def test_a_span_is_a_cut_of_the_whole(gather: Any, skipped: int, duration: int) 
     assert all(((start <= b.ts) & (b.ts < start + duration)).all() for b in span.values())
 
 
+def test_the_end_of_a_span_belongs_to_the_next(gather: Any) -> None:
+    whole = gather(InventedMarket(4), MINUTE)["binance:BTC-USDT"]
+    edge = int(whole.ts[len(whole) // 2])
+    head = gather(InventedMarket(4), edge - START)["binance:BTC-USDT"]
+    tail = gather(InventedMarket(4), START + MINUTE - edge, start=edge)["binance:BTC-USDT"]
+    assert head.ts[-1] < edge == tail.ts[0]
+    assert same({"x": TradeBatch.concat([head, tail])}, {"x": whole})
+
+
 def test_chunks_come_in_order_one_batch_an_instrument() -> None:
     rank = {one.instrument.name: i for i, one in enumerate(LISTINGS)}
     seen = [
@@ -132,6 +141,16 @@ def test_receipt_never_falls_along_the_one_connection(three_hours: Market) -> No
     delay = np.concatenate([batch.received - batch.ts for batch in batches])
     assert np.median(delay) < 10_000
     assert delay.max() < SECOND
+
+
+def test_receipt_does_not_fall_at_the_edge_of_a_block(gather: Any) -> None:
+    busy = InventedMarket(1, [replace(one, rate=1_000.0) for one in LISTINGS[:2]])
+    batches = gather(busy, 2 * SECOND, start=START + BLOCK - SECOND).values()
+    before = max(batch.received[batch.ts < START + BLOCK].max() for batch in batches)
+    after = [batch.received[batch.ts >= START + BLOCK] for batch in batches]
+    assert all((received >= before).all() for received in after)
+    # So late that without waiting in line it could not be: the edge was under load.
+    assert min(batch.ts[batch.ts >= START + BLOCK].min() for batch in batches) + 2_500 < before
 
 
 def test_moves_are_correlated(three_hours: Market) -> None:

@@ -70,16 +70,18 @@ def test_a_reason_says_what_happened(candles: Candles) -> None:
 
 
 def test_touching_a_level_is_no_crossing_until_it_is_left(candles: Candles) -> None:
-    # After two changes: gain 1, loss 1, so exactly 50 of 100; levels are the nearest that are allowed.
     rsi = Rsi({"length": 2, "oversold": 25, "overbought": 75})
-    on_the_level = [100.0, 99.0, 96.0, 97.0]
-    # Averages then: gain 0.5, loss 1.0; 33.3: above the level, at the first move up from 0.
-    assert decided(rsi, candles(on_the_level)) == [(3, "long", 1.0)]
-    # Gain 3 / loss 1 is 75 to the last bit; leaving it downwards is the crossing, staying on it is none.
-    at_75 = [100.0, 99.0, 102.0]
-    assert decided(rsi, candles(at_75)) == []
-    assert decided(rsi, candles([*at_75, 102.0])) == []
+    # Changes of 1 and 3 give exactly 25 or 75 of 100, and a candle that stays keeps it to the last bit.
+    at_25, at_75 = [100.0, 101.0, 98.0], [100.0, 99.0, 102.0]
+    for touched in (at_25, at_75):
+        assert decided(rsi, candles([*touched, touched[-1]])) == []
+    assert decided(rsi, candles([*at_25, 99.0])) == [(3, "long", 1.0)]
     assert decided(rsi, candles([*at_75, 101.0])) == [(3, "short", -1.0)]
+    # Reaching a level from its far side is none either; going on past it is.
+    from_0, from_100 = [100.0, 100.0, 94.0, 95.0], [100.0, 100.0, 106.0, 105.0]
+    assert decided(rsi, candles(from_0)) == decided(rsi, candles(from_100)) == []
+    assert decided(rsi, candles([*from_0, 97.0])) == [(4, "long", 1.0)]
+    assert decided(rsi, candles([*from_100, 103.0])) == [(4, "short", -1.0)]
 
 
 @pytest.mark.parametrize("length", [2, 14, 50])
