@@ -51,6 +51,8 @@ def read_columns(
         state[(symbol >= 0) & unknown[symbol]] = -1
         kept = state[found[0]] >= 0
         found = tuple(column[kept] for column in found)
+        symbol = (np.cumsum(~unknown, dtype=np.int32) - 1)[symbol]
+        symbols = [name for name, missing in zip(symbols, unknown.tolist(), strict=True) if not missing]
     row, space, ids, ts, price, size, side, fills = found
     return Columns(
         row,

@@ -101,7 +101,7 @@ def _frame(data: Bytes, start: int, end: int, shapes: Any, limits: Ints, got: In
         if at < 0:
             return -1
     for shape in range(len(kinds)):
-        after = _match(data, at, codes[ends[shape] : ends[shape + 1]], limits, got)
+        after = _match(data, at, codes, ends[shape], ends[shape + 1], limits, got)
         if after < 0 or after + combined != end or (combined and data[after] != 125):
             continue
         agreed = not combined or _agrees(data, stream, event, streams[kinds[shape]], got)
@@ -125,9 +125,10 @@ def _agrees(data: Bytes, stream: int, event: int, name: Bytes, got: Ints) -> boo
 
 
 @njit(cache=True, nogil=True)
-def _match(data: Bytes, at: int, codes: Bytes, limits: Ints, got: Ints) -> int:
+def _match(data: Bytes, at: int, codes: Bytes, low: int, high: int, limits: Ints, got: Ints) -> int:
     # Where the shape ends, its fields read into ``got``; -1 where it does not match.
-    for code in codes:
+    for c in range(low, high):
+        code = codes[c]
         if code >= 32:
             at = at + 1 if data[at] == code else -1
         elif code == PRICE or code == SIZE:  # noqa: SIM109 - numba would build a tuple
@@ -194,10 +195,11 @@ def _decimal(data: Bytes, at: int, limits: Ints, got: Ints) -> int:
         at += 1
         point = at
         while 48 <= data[at] <= 57:
-            value = value * 10 + int(data[at]) - 48
+            digit = int(data[at]) - 48
+            value = value * 10 + digit
             at += 1
-            if data[at - 1] != 48:
-                kept, fraction = value, at - point
+            kept = value if digit else kept
+            fraction = at - point if digit else fraction
         if at == point:
             return -1
         if at - point + whole > 18:

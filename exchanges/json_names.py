@@ -12,7 +12,7 @@ def refuse_repeated_names(text: str) -> None:
     ``text`` is JSON that another decoder has read; what this one cannot read raises `ValueError` or
     `RecursionError`.
     """
-    json.loads(text, object_pairs_hook=_unique)
+    _DECODER.decode(text)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> None:
@@ -20,3 +20,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> None:
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         raise MalformedFrame(f"member {twice[:40]!r} stands twice in one object")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique)

@@ -1,20 +1,40 @@
 """The venues that are known, by name."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from core.errors import UnknownName
+from core.instruments import Instrument
 from exchanges.binance import SPOT, USDM
 from exchanges.venue import Venue
 
-VENUES: dict[str, Venue] = {venue.name: venue for venue in (SPOT, USDM)}
+_DECLARED = (SPOT, USDM)
+
+VENUES: dict[str, Venue] = {venue.name: venue for venue in _DECLARED}
+"""The venues as declared, at their own addresses."""
 
 
-def venue(name: str) -> Venue:
+def venue(
+    name: str,
+    websocket_url: str | None = None,
+    rest_url: str | None = None,
+    listed: Mapping[str, Instrument] | None = None,
+) -> Venue:
     """Look a venue up by its name; raise `UnknownName` where there is none.
+
+    The addresses replace the venue's own; ``listed`` maps the venue's symbols to instruments, as its instrument
+    list has them, and goes before what a symbol suggests.
 
     Example:
         >>> venue("binance-usdm").exchange
         'binance'
     """
-    try:
-        return VENUES[name]
-    except KeyError:
-        raise UnknownName("venue", name, VENUES) from None
+    for declared in _DECLARED:
+        if declared.name == name:
+            return replace(
+                declared,
+                websocket_url=websocket_url or declared.websocket_url,
+                rest_url=rest_url or declared.rest_url,
+                listed=declared.listed if listed is None else listed,
+            )
+    raise UnknownName("venue", name, VENUES)
