@@ -19,4 +19,4 @@ def existing(path: Path) -> DataFolder:
 
 def lake_path(settings: Settings, folder: DataFolder) -> str:
     """Give where the lake's data files are."""
-    return settings.lake.path or str(folder.lake)
+    return settings.lake.path or str(folder.lake.resolve())

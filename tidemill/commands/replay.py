@@ -9,9 +9,8 @@ import msgspec
 import typer
 
 from core.errors import UserError
-from core.instruments import Instrument
-from dataflows.replay import Progress, replay as run
-from exchanges.registry import venue as venue_named
+from dataflows.replay import Progress, Summary
+from dataflows.replay import replay as run
 from tidemill.configuration import configured
 from tidemill.tables import count, table
 from tidemill.terminal import Report, progress
@@ -39,29 +38,13 @@ def replay(
         raise UserError("say what the files hold: --venue NAME for frames, or --instrument NAME for trades")
     if speed is not None and not 0 < speed < float("inf"):
         raise UserError(f"--speed {speed:g} is no speed: give a number above 0, or leave it out")
-    if venue is not None:
-        venue_named(venue)
-    if instrument is not None:
-        Instrument.parse(instrument)
-    for file in files:
-        readable(file)
     settings = configured(ctx)
     with progress() as report:
         summary = run(settings, files, venue=venue, instrument=instrument, speed=speed, on_progress=watched(report))
     if as_json:
         sys.stdout.buffer.write(msgspec.json.encode(summary.as_json()) + b"\n")
     else:
-        sys.stdout.write(table(("replay", ""), summary.rows()) + "\n")
-
-
-def readable(file: Path) -> None:
-    """Refuse a path that cannot be read, before anything is started; raise `UserError`."""
-    try:
-        if file.is_dir():
-            raise UserError(f"{file} is a folder: name the files in it")
-        file.open("rb").close()
-    except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror}") from None
+        sys.stdout.write(drawn("replay", summary))
 
 
 def watched(report: Report) -> Callable[[Progress], None]:
@@ -71,3 +54,9 @@ def watched(report: Report) -> Callable[[Progress], None]:
         report(progress.done, progress.total, f"{progress.stage}, {count(progress.trades)} trades")
 
     return show
+
+
+def drawn(title: str, summary: Summary) -> str:
+    """Draw a summary; where nothing was new, say so."""
+    known = "" if summary.stored else "Nothing was new: all of it had been stored before.\n"
+    return f"{table((title, ''), summary.rows())}\n{known}"
