@@ -56,6 +56,17 @@ class CandleFold:
             np.array([np.nan]),
         )
 
+    @classmethod
+    def resume(cls, instrument: str, timeframe: Timeframe, at: int, close: float | None) -> "CandleFold":
+        """Begin at ``at`` (µs, the start of an interval) behind the price ``close``, with no lateness.
+
+        Without a close there were no trades before, and intervals without any are left out until there are.
+        """
+        state = cls.start(instrument, timeframe, 0)
+        state.cursor[kernel.NEXT_START] = state.cursor[kernel.WATERMARK] = at
+        state.last_close[0] = np.nan if close is None else close
+        return state
+
     @property
     def closed_through(self) -> int:
         """Give the start of the first interval that is not closed."""

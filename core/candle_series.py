@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from core.candle_fold import CandleFold, Folded, flush, fold_trades
 from core.candles import Candle, CandleBatch
 from core.continuity import Continued, Range
-from core.gaps import DirtyMinute
+from core.gaps import Coverage, DirtyMinute
 from core.roll_up import RollUp, roll_up
 from core.timeframes import BASE, MINUTE, TIMEFRAMES
 
@@ -111,7 +111,7 @@ def end(series: CandleSeries, offset: int) -> tuple[CandleSeries, Formed]:
     return replace(series, base=tuple(folds)), formed
 
 
-def proven(ranges: Sequence[Range], start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.bool_]:
+def proven(ranges: Sequence[Range | Coverage], start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Tell for each interval [start, end) whether one range of received ids reaches across both its edges."""
     complete = np.zeros(len(start), dtype=np.bool_)
     for known in ranges[-_PROVING:]:

@@ -81,7 +81,8 @@ class LedgerPartition(StatelessSinkPartition[LedgerRow]):
 
     def _see(self, sighted: list[Sighted]) -> None:
         if sighted:
-            self._ledger.see_instruments([one.instrument for one in sighted], [one.id_space for one in sighted])
+            spaces = {one.instrument.name: one.id_space for one in sighted}
+            self._ledger.see_instruments([one.instrument for one in sighted], spaces)
 
     def close(self) -> None:
         """Let the ledger go."""

@@ -1,0 +1,111 @@
+"""The parts of a running system, opened together: data folder, ledger, lake, journal, and the flow over them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+
+import duckdb
+from bytewax.dataflow import Dataflow
+
+from core.candles import Candle
+from core.errors import UserError
+from core.records import RecordBlock
+from core.settings import Settings
+from dataflows.decide import place
+from dataflows.lake_sink import PARTITION, LakeSink, Written
+from dataflows.ledger_sink import LedgerSink, Told
+from dataflows.market import FLOW, market
+from dataflows.reviser import LEASE, Revised, Reviser
+from dataflows.source import JournalSource, Reading
+from storage import lake
+from storage.data_folder import DataFolder
+from storage.journal import Journal
+from storage.lake import LakeWriter, reader
+from storage.ledger import Address, Ledger, migrate, serve
+
+
+@dataclass(slots=True)
+class System:
+    """Hold what a command that writes needs; get one from `opened`."""
+
+    settings: Settings
+    folder: DataFolder
+    address: Address
+    journal: Journal
+    ledger: Ledger
+    session: duckdb.DuckDBPyConnection
+    written: Written = field(default_factory=Written)
+    told: Told = field(default_factory=Told)
+    _turn: Lock = field(default_factory=Lock)
+
+    @property
+    def recovery(self) -> Path:
+        """Give the folder of the market dataflow's recovery store."""
+        return self.folder.recovery / FLOW
+
+    def reading(
+        self,
+        until: Callable[[str], int | None] = lambda feed: None,
+        seen: Callable[[RecordBlock], None] = lambda block: None,
+    ) -> Reading:
+        """Make what the source asks when to stop."""
+        return Reading(until, seen)
+
+    def flow(self, reading: Reading) -> Dataflow:
+        """Wire the market dataflow over every feed that the ledger knows."""
+        feeds = self.ledger.feeds()
+        return market(
+            JournalSource(self.journal, sorted(feeds), reading),
+            feeds,
+            self.settings.candles,
+            place(self.settings),
+            self._history,
+            LakeSink(lambda: LakeWriter(self.session.cursor(), PARTITION), self.written),
+            LedgerSink(lambda: Ledger(self.address), self.told),
+        )
+
+    def revise(self) -> Revised:
+        """Work off the dirty minutes that are ready."""
+        with self.ledger.lease(LEASE):
+            cursor = self.session.cursor()
+            return Reviser(self.ledger, cursor, LakeWriter(cursor, "reviser")).revise()
+
+    def _history(self, instrument: str, timeframe: str, before: int, count: int) -> list[Candle]:
+        with self._turn:
+            return reader.history(self.session, instrument, timeframe, before, count)
+
+
+def data_path(settings: Settings, folder: DataFolder) -> str:
+    """Give where the lake's data files are."""
+    return settings.lake.path or str(folder.lake.resolve())
+
+
+@contextmanager
+def opened(settings: Settings, command: str) -> Iterator[System]:
+    """Hold the data folder, start the ledger, bring schemas up to date, and open everything.
+
+    Raises `Busy` where another process writes the folder, `UserError` where a setting is wrong or the folder is
+    of a newer version; nothing is changed then.
+    """
+    place(settings)
+    folder = DataFolder(settings.data)
+    if settings.data == Path():
+        raise UserError("the setting 'data' is empty: name a folder")
+    with ExitStack() as stack:
+        stack.enter_context(folder.hold(command))
+        address = stack.enter_context(serve(settings, folder))
+        migrate(address)
+        session = lake.connect(address, data_path(settings, folder), read_only=False)
+        stack.callback(session.close)
+        lake.create(session)
+        ledger = stack.enter_context(Ledger(address))
+        journal = stack.enter_context(
+            Journal(
+                folder.journal,
+                segment_bytes=settings.journal.segment_bytes,
+                max_bytes=settings.journal.max_bytes,
+            )
+        )
+        yield System(settings, folder, address, journal, ledger, session)
