@@ -30,15 +30,14 @@ with serve(Settings(ledger=LedgerSettings()), DataFolder(Path(sys.argv[1]))) as 
     sys.stdin.read()
 """
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's promise to end orphans is Linux's")
-root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to drop")
 
 
 class User:
     """A process of its own that uses the server until it is told to leave."""
 
-    def __init__(self, folder: DataFolder, script: str = USE) -> None:
+    def __init__(self, folder: DataFolder) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", script, str(folder.path)],
+            [sys.executable, "-c", USE, str(folder.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -57,8 +56,8 @@ class User:
 
 
 @contextmanager
-def user(folder: DataFolder, script: str = USE) -> Iterator[User]:
-    user = User(folder, script)
+def user(folder: DataFolder) -> Iterator[User]:
+    user = User(folder)
     try:
         yield user
     finally:
@@ -149,11 +148,10 @@ def test_all_who_come_share_one_server_and_the_last_one_ends_it(folder):
 def test_a_killed_user_leaves_nothing_behind_and_a_newcomer_is_served(folder):
     for _ in range(3):
         with user(folder) as first:
-            port = first.port()
+            assert first.port()
             pids = note(folder)
         with serve(SETTINGS, folder) as address:
             assert execute(address, "SELECT 1") == [(1,)]
-            assert note(folder) == pids or address.port != port
         await_end(*pids.values())
 
 
@@ -209,15 +207,17 @@ def test_a_start_that_was_killed_in_the_middle_is_begun_anew(folder):
 
 
 def test_the_pid_of_another_process_in_an_old_pid_file_does_not_matter(folder):
-    with serve(SETTINGS, folder):
-        os.kill(note(folder)["guardian"], signal.SIGKILL) if sys.platform == "linux" else None
-    with serve(SETTINGS, folder):
-        stale = (folder.ledger / "pgdata" / "postmaster.pid").read_text().splitlines()
-    stale[0] = str(os.getpid())
     path = folder.ledger / "pgdata" / "postmaster.pid"
-    path.write_text("\n".join(stale) + "\n")
-    with serve(SETTINGS, folder) as address:
-        assert execute(address, "SELECT 1") == [(1,)]
+    with serve(SETTINGS, folder):
+        lines = path.read_text().splitlines()
+        owner = path.stat().st_uid
+    # Of the server's own user: PostgreSQL takes such a process for another postmaster and refuses to start.
+    with subprocess.Popen(["sleep", "60"], user=owner) as other:
+        path.write_text("\n".join([str(other.pid), *lines[1:]]) + "\n")
+        with serve(SETTINGS, folder) as address:
+            assert execute(address, "SELECT 1") == [(1,)]
+        assert other.poll() is None
+        other.kill()
 
 
 @linux
@@ -240,48 +240,6 @@ def test_who_has_no_password_is_not_let_in(folder):
         for password in ("", " password=wrong"):
             with pytest.raises(psycopg.OperationalError):
                 psycopg.connect(wrong + password)
-
-
-@root
-@linux
-def test_as_root_the_server_is_nobody_even_below_a_private_folder_and_no_folder_is_opened(tmp_path):
-    private = tmp_path / "home"
-    private.mkdir(mode=0o700)
-    folder = DataFolder(private / "data")
-    modes = {path: path.stat().st_mode for path in (tmp_path, *tmp_path.parents)}
-    with serve(SETTINGS, folder) as address:
-        status = Path(f"/proc/{note(folder)['server']}/status").read_text()
-        lines = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
-        assert "0" not in lines["Uid"].split()
-        assert "0" not in lines["Gid"].split()
-        # To read and search, at most to write: no other right of root's is kept.
-        assert int(lines["CapEff"], 16) in (1 << 2, 1 << 1)
-        assert execute(address, "SELECT 1") == [(1,)]
-    assert {path: path.stat().st_mode for path in modes} == modes
-    assert private.stat().st_mode & 0o777 == 0o700
-
-
-@root
-@linux
-def test_a_plain_user_serves_and_root_after_him_leaves_the_folder_his(tmp_path):
-    mine = tmp_path / "mine"
-    mine.mkdir()
-    os.chown(mine, 65534, 65534)
-    script = f"""
-import sys
-from pathlib import Path
-from storage.ledger.privileges import Account, become
-become(Account(65534, 65534), [Path(sys.argv[1]).parent, Path(sys.executable).resolve()])
-{USE}"""
-    folder = DataFolder(mine / "data")
-    for _ in range(2):
-        with user(folder, script) as plain:
-            assert plain.port()
-            assert (folder.ledger / "pgdata").stat().st_uid == 65534
-            plain.leave()
-        with serve(SETTINGS, folder) as address:
-            assert execute(address, "SELECT 1") == [(1,)]
-    assert all(path.stat().st_uid == 65534 for path in folder.ledger.glob("*"))
 
 
 def test_a_server_that_cannot_start_says_why(folder):
