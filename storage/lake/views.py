@@ -3,61 +3,66 @@
 The fold is that of `core.roll_up`; a law test holds both equal.
 """
 
-from core.timeframes import MINUTE, TIMEFRAMES
+from core.candles import SUM_SCALE
+from core.timeframes import BASE, MINUTE, TIMEFRAMES, Timeframe
 
-SUMS = ("volume", "quote_volume", "trade_count", "taker_buy_volume")
-
-LATEST = """
+_LATEST = """
 SELECT c.instrument, c.timeframe, c.start, c.open, c.high, c.low, c.close, c.volume, c.quote_volume,
        c.trade_count, c.taker_buy_volume, c.complete, c.revision
 FROM lake.candles c
-ANTI JOIN (SELECT instrument, timeframe, start, revision FROM lake.candles WHERE revision > 0) later
+LEFT JOIN (
+    SELECT instrument, timeframe, start, max(revision) AS newest FROM lake.candles WHERE revision > 0 GROUP BY ALL
+) later
 ON later.instrument = c.instrument AND later.timeframe = c.timeframe AND later.start = c.start
-   AND later.revision > c.revision
+WHERE c.revision = coalesce(later.newest, 0)
 """
-"""Each stored candle in its highest revision: what is revised is little, so the join's one side is small."""
 
 
 def candles() -> str:
-    """Give the query of the view ``candles``: all timeframes, latest revision."""
-    return f"{LATEST} UNION ALL BY NAME {rolled(_folded_timeframes())}"  # noqa: S608 - our own text
+    """Give the query of the view ``candles``: all timeframes, latest revision.
 
-
-def rolled(timeframes: str, where: str = "true") -> str:
-    """Give the query that folds minutes that meet ``where`` into the larger timeframes.
-
-    ``timeframes`` is a relation ``t(timeframe, micros, shift)``. It is a table to join with, not a branch of a
-    union each, so that a filter on ``timeframe`` leaves one row of it and the minutes are read once.
+    Each timeframe is a branch of its own with its name as a constant, so that a filter on ``timeframe`` leaves
+    one branch before anything is read.
     """
+    return " UNION ALL ".join([latest(), *(rolled(tf) for tf in TIMEFRAMES.values() if tf not in BASE)])
+
+
+def latest(where: str = "true") -> str:
+    """Give the query of the stored candles ``c`` that meet ``where``, each in its highest revision.
+
+    What is revised is little, so the join's other side is small.
+    """
+    stored = ", ".join(f"'{tf}'" for tf in BASE)
+    return f"{_LATEST} AND c.timeframe IN ({stored}) AND {where}"
+
+
+def rolled(timeframe: Timeframe, where: str = "true") -> str:
+    """Give the query that folds the minutes ``c`` that meet ``where`` into one larger timeframe."""
+    # Months have no fixed length: Timeframe.micros is 0 for them.
+    bucket = "epoch_us(date_trunc('month', start))"
+    length = "epoch_us(make_timestamptz(bucket) + INTERVAL 1 MONTH) - bucket"
+    if timeframe.micros:
+        bucket = f"(epoch_us(start) - {timeframe.shift}) // {timeframe.micros} * {timeframe.micros} + {timeframe.shift}"
+        length = f"{timeframe.micros}"
+    sums = ", ".join(
+        f"sum({name})::DECIMAL(38, {SUM_SCALE}) AS {name}" for name in ("volume", "quote_volume", "taker_buy_volume")
+    )
     return f"""
-SELECT instrument, timeframe, make_timestamptz(bucket) AS start,
+SELECT instrument, '{timeframe}' AS timeframe, make_timestamptz(bucket) AS start,
        coalesce(traded_open, first_close) AS open, coalesce(traded_high, first_close) AS high,
        coalesce(traded_low, first_close) AS low, coalesce(traded_close, first_close) AS close,
        volume, quote_volume, trade_count, taker_buy_volume,
-       complete AND minutes * {MINUTE} = CASE WHEN micros > 0 THEN micros
-           ELSE epoch_us(make_timestamptz(bucket) + INTERVAL 1 MONTH) - bucket END AS complete, revision
+       complete AND minutes = ({length}) // {MINUTE} AS complete, revision
 FROM (
-    SELECT m.instrument, t.timeframe, t.micros,
-           CASE WHEN t.micros > 0 THEN (epoch_us(m.start) - t.shift) // t.micros * t.micros + t.shift
-                ELSE epoch_us(date_trunc('month', m.start)) END AS bucket,
-           arg_min(m.open, m.start) FILTER (m.trade_count > 0) AS traded_open,
-           max(m.high) FILTER (m.trade_count > 0) AS traded_high,
-           min(m.low) FILTER (m.trade_count > 0) AS traded_low,
-           arg_max(m.close, m.start) FILTER (m.trade_count > 0) AS traded_close,
-           arg_min(m.close, m.start) AS first_close,
-           sum(m.volume)::DECIMAL(38, 18) AS volume, sum(m.quote_volume)::DECIMAL(38, 18) AS quote_volume,
-           sum(m.trade_count)::BIGINT AS trade_count, sum(m.taker_buy_volume)::DECIMAL(38, 18) AS taker_buy_volume,
-           bool_and(m.complete) AS complete, count(*) AS minutes, max(m.revision) AS revision
-    FROM ({LATEST} WHERE c.timeframe = '1m' AND {where}) m CROSS JOIN {timeframes}
-    GROUP BY ALL
+    SELECT instrument, {bucket} AS bucket,
+           arg_min(open, start) FILTER (trade_count > 0) AS traded_open,
+           max(high) FILTER (trade_count > 0) AS traded_high,
+           min(low) FILTER (trade_count > 0) AS traded_low,
+           arg_max(close, start) FILTER (trade_count > 0) AS traded_close,
+           arg_min(close, start) AS first_close,
+           {sums}, sum(trade_count)::BIGINT AS trade_count,
+           bool_and(complete) AS complete, count(*) AS minutes, max(revision) AS revision
+    FROM ({_LATEST} AND c.timeframe = '1m' AND {where})
+    GROUP BY instrument, bucket
 )
 """  # noqa: S608 - our own text
-
-
-def _folded_timeframes() -> str:
-    rows = (f"('{tf.name}', {tf.micros}, {tf.shift})" for tf in TIMEFRAMES.values() if not _stored(tf.name))
-    return f"(VALUES {', '.join(rows)}) AS t(timeframe, micros, shift)"
-
-
-def _stored(name: str) -> bool:
-    return name in ("1s", "1m")
