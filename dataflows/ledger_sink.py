@@ -10,7 +10,7 @@ from core.signals import Signal
 from dataflows.decide import Outcome, RunStarted, RunStopped
 from dataflows.decode import Sighted
 from dataflows.steps import Advanced
-from storage.ledger import Ledger
+from storage.ledger.ledger import Ledger
 
 LedgerRow = Advanced | Quarantined | Sighted | Outcome
 

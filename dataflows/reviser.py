@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import duckdb
 import numpy as np
 
 from core.candle_fold import CandleFold, fold_trades
@@ -17,8 +16,8 @@ from core.candles import Candle, CandleBatch
 from core.gaps import Coverage, DirtyMinute
 from core.timeframes import BASE, DAY, MINUTE
 from dataflows.lake_sink import PARTITION
-from storage.lake import LakeWriter, reader
-from storage.ledger import Ledger
+from storage.lake import LakeWriter, Session, reader
+from storage.ledger.ledger import Ledger
 
 LEASE = "reviser"
 _MINUTES = 240
@@ -36,7 +35,7 @@ class Revised:
 class Reviser:
     """Fold dirty minutes again. Hold the ledger's lease `LEASE` while using it: there is one reviser."""
 
-    def __init__(self, ledger: Ledger, session: duckdb.DuckDBPyConnection, writer: LakeWriter) -> None:
+    def __init__(self, ledger: Ledger, session: Session, writer: LakeWriter) -> None:
         self._ledger = ledger
         self._session = session
         self._writer = writer
@@ -64,10 +63,7 @@ class Reviser:
             self._ledger.clean(taken)
 
     def _ready(self, limit: int) -> list[DirtyMinute]:
-        offsets = self._session.execute(
-            'SELECT feed, "offset" FROM lake.offsets WHERE partition = ?', [PARTITION]
-        ).fetchall()
-        return self._ledger.dirty(dict(offsets), limit)
+        return self._ledger.dirty(LakeWriter(self._session, PARTITION).offsets(), limit)
 
     def _fold_again(self, rows: Sequence[DirtyMinute]) -> int:
         by_instrument: dict[str, set[int]] = defaultdict(set)
@@ -112,11 +108,9 @@ class Reviser:
             yield replace(closed, complete=complete)
 
     def _coverage(self, instrument: str, start: int, end: int) -> list[Coverage]:
-        spaces = self._session.execute(
-            "SELECT DISTINCT id_space FROM lake.trades WHERE instrument = ?", [instrument]
-        ).fetchall()
+        space = self._ledger.id_spaces().get(instrument, "trade")
         # Wider by a microsecond on both sides: what proves an edge lies beyond it.
-        return [c for (space,) in spaces for c in self._ledger.coverage(instrument, space, start - 1, end + 1)]
+        return self._ledger.coverage(instrument, space, start - 1, end + 1)
 
     def _news(self, instrument: str, batch: CandleBatch, start: int, end: int) -> Iterator[tuple[int, CandleBatch]]:
         stored = {

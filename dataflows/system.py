@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
-import duckdb
 from bytewax.dataflow import Dataflow
 
 from core.candles import Candle
@@ -22,8 +21,11 @@ from dataflows.source import JournalSource, Reading
 from storage import lake
 from storage.data_folder import DataFolder
 from storage.journal import Journal
-from storage.lake import LakeWriter, reader
-from storage.ledger import Address, Ledger, migrate, serve
+from storage.lake import LakeWriter, Session, reader
+from storage.ledger.address import Address
+from storage.ledger.ledger import Ledger
+from storage.ledger.schema import migrate
+from storage.ledger.server import serve
 
 
 @dataclass(slots=True)
@@ -35,7 +37,7 @@ class System:
     address: Address
     journal: Journal
     ledger: Ledger
-    session: duckdb.DuckDBPyConnection
+    session: Session
     written: Written = field(default_factory=Written)
     told: Told = field(default_factory=Told)
     _turn: Lock = field(default_factory=Lock)

@@ -46,6 +46,7 @@ class TradeFiles:
         union = " UNION ALL ".join(f"SELECT * FROM file{n}" for n in range(len(paths)))  # noqa: S608 - own names
         self._session.execute(f"CREATE VIEW rows AS {union}")
         (self.count,) = self._session.execute("SELECT count(*) FROM rows").fetchone() or (0,)
+        self.records = -(-self.count // _ROWS)
         for batch in self.batches():
             _refuse_inexact(batch)
 

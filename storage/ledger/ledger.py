@@ -132,6 +132,11 @@ class Ledger:
             with self._transaction() as cursor:
                 sources.see_instruments(cursor, instruments, id_spaces)
 
+    def id_spaces(self) -> dict[str, str]:
+        """Give the id space of every instrument that has trades, by name."""
+        with self._transaction() as cursor:
+            return sources.id_spaces(cursor)
+
     def register_feed(self, name: str, venue: str) -> None:
         """Write a feed, unless it is there; raise `IntegrityError` where it belongs to another venue."""
         with self._transaction() as cursor:

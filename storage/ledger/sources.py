@@ -93,6 +93,11 @@ def see_instruments(
     )
 
 
+def id_spaces(cursor: psycopg.Cursor[Any]) -> dict[str, str]:
+    """Read which ids instruments have; see `Ledger.id_spaces`."""
+    return dict(cursor.execute("SELECT name, id_space FROM instruments WHERE id_space IS NOT NULL").fetchall())
+
+
 def register_feed(cursor: psycopg.Cursor[Any], name: str, venue: str) -> None:
     """Write a feed inside the caller's transaction; see `Ledger.register_feed`."""
     cursor.execute("INSERT INTO feeds (name, venue) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING", [name, venue])
