@@ -81,6 +81,7 @@ def answer(connection: Any, query: str) -> None:
     except QueryError as error:
         sys.stdout.write(f"{error.caret}\n{error}\n" if error.caret else f"{error}\n")
     except KeyboardInterrupt:
+        connection.interrupt()
         sys.stdout.write("stopped\n")
     else:
         sys.stdout.write(f"{time.perf_counter() - began:.3f} s\n")

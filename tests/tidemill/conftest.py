@@ -37,7 +37,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with Journal(folder.journal) as journal:
             journal.append("binance", [Record(Kind.FRAME, START, b"{}")] * 10)
         with Ledger(address) as ledger:
-            ledger.see_instruments([Instrument.parse(BTC)], ["trade"])
+            ledger.see_instruments([Instrument.parse(BTC)], {BTC: "trade"})
             ledger.register_feed("binance", "binance")
             ledger.record(
                 [Gap(BTC, "trade", 5, 6, START, START + 1, 2)], [], [DirtyMinute(BTC, START, "", 0, "proven")]

@@ -41,7 +41,7 @@ _QUERIES = {
 _FEEDS = """SELECT feed, min("offset") AS lake_offset FROM lake.offsets GROUP BY ALL ORDER BY feed"""
 _COVERAGE = """
     SELECT instrument, CAST(start AS DATE) AS day, count(*) AS minutes, count(*) FILTER (complete) AS proven,
-           round(100.0 * count(*) FILTER (complete) / 1440, 2)::DOUBLE AS percent_of_day
+           floor(10000.0 * count(*) FILTER (complete) / 1440)::DOUBLE / 100 AS percent_of_day
     FROM candles WHERE timeframe = '1m' GROUP BY ALL ORDER BY instrument, day"""
 
 
