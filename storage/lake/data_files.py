@@ -31,7 +31,7 @@ def partitions(table: str, rows: pa.Table) -> Iterator[tuple[str, pa.Table]]:
         mask = (times >= start) & (times < timeframe.end(start))
         part = rows if mask.all() else rows.filter(pa.array(mask))
         date = datetime.fromtimestamp(start // 1_000_000, UTC).date()
-        codes = pa.array(np.zeros(part.num_rows, dtype=np.int8))
+        codes = np.zeros(part.num_rows, dtype=np.int8)
         yield f"{name}={date}", part.append_column(name, pa.DictionaryArray.from_arrays(codes, pa.array([date])))
 
 
@@ -47,7 +47,7 @@ def write(folder: Path, rows: pa.Table) -> Path:
             file,
             compression="zstd",
             row_group_size=_ROW_GROUP,
-            use_dictionary=sorted(names - _DELTA - _PLAIN),
+            use_dictionary=sorted(names - _DELTA - _PLAIN),  # type: ignore[arg-type] # a list of columns, too
             column_encoding=delta,
             store_schema=False,
         )

@@ -32,7 +32,9 @@ def _typed(error: duckdb.Error, secret: str) -> TidemillError:
     if "password authentication failed" in low or ("role" in low and "does not exist" in low):
         return UserError(f"the lake's server refused the user or password: mend ledger.url ({_brief(text)})")
     if "conflict" in low or "could not serialize" in low:
-        return TransientError(f"another commit to the lake came first, nothing was stored: try again ({_brief(text)})")
+        return TransientError(
+            f"another commit to the lake came first, nothing was stored: try again ({_brief(text)})"
+        )
     if any(word in low for word in _UNREACHABLE):
         return TransientError(f"the lake's server does not answer: is it running? ({_brief(text)})")
     if isinstance(error, duckdb.OutOfMemoryException) or "no space left" in low:

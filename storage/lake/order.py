@@ -1,5 +1,7 @@
 """The order of rows inside a file: by instrument, then time, so that a scan can skip what it does not ask for."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -20,18 +22,19 @@ def candles_in_order(rows: pa.Table) -> pa.Table:
 
 def _sorted(rows: pa.Table, names: tuple[str, ...], numbers: tuple[str, ...]) -> pa.Table:
     keys = [_numbers(rows, name) for name in numbers]
-    ranks = []
+    ranks: list[NDArray[np.int32]] = []
     for name in names:
         codes = rows.column(name).combine_chunks().dictionary_encode()
         rows = rows.set_column(rows.schema.get_field_index(name), name, codes)
         ranks.append(_ranks(codes))
-    order = np.lexsort((*reversed(keys), *reversed(ranks)))
+    # lexsort takes the last key as the first to sort by.
+    order = np.lexsort(tuple(reversed([*ranks, *keys])))
     in_order = bool((order[1:] > order[:-1]).all())
-    return rows if in_order else rows.take(pa.array(order))
+    return rows if in_order else rows.take(order)
 
 
-def _ranks(codes: pa.DictionaryArray) -> NDArray[np.int32]:
-    names = codes.dictionary.to_pylist()
+def _ranks(codes: Any) -> NDArray[np.int32]:
+    names: list[str] = codes.dictionary.to_pylist()
     rank = np.empty(len(names), dtype=np.int32)
     rank[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names), dtype=np.int32)
     return np.asarray(rank[np.asarray(codes.indices)])

@@ -4,6 +4,8 @@ Each row says the day (trades) or month (candles) that it belongs to: partitioni
 ``year(ts), month(ts), day(ts)`` cost more than half of a commit (docs/decisions/0003-lake-layout.md).
 """
 
+from typing import Any
+
 import duckdb
 import pyarrow as pa
 
@@ -68,9 +70,9 @@ def _statements() -> list[str]:
         ),
         "CALL lake.set_option('parquet_compression', 'zstd')",
         # Last, so that what was cut short is begun again.
-        f"INSERT INTO lake.meta VALUES ({VERSION})",
+        f"INSERT INTO lake.meta VALUES ({VERSION})",  # noqa: S608 - a number
     ]
 
 
-def _column(field: pa.Field) -> str:
+def _column(field: "pa.Field[Any]") -> str:
     return f'"{field.name}" {_SQL_TYPES[field.type]} NOT NULL'

@@ -42,7 +42,9 @@ def rolled(timeframe: Timeframe, where: str = "true") -> str:
     bucket = "epoch_us(date_trunc('month', start))"
     length = "epoch_us(make_timestamptz(bucket) + INTERVAL 1 MONTH) - bucket"
     if timeframe.micros:
-        bucket = f"(epoch_us(start) - {timeframe.shift}) // {timeframe.micros} * {timeframe.micros} + {timeframe.shift}"
+        bucket = (
+            f"(epoch_us(start) - {timeframe.shift}) // {timeframe.micros} * {timeframe.micros} + {timeframe.shift}"
+        )
         length = f"{timeframe.micros}"
     sums = ", ".join(
         f"sum({name})::DECIMAL(38, {SUM_SCALE}) AS {name}" for name in ("volume", "quote_volume", "taker_buy_volume")

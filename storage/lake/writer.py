@@ -51,7 +51,7 @@ class LakeWriter:
         for feed, offset in moved.items():
             if offset < self._offsets.get(feed, offset):
                 raise IntegrityError(
-                    f"feed {feed!r}: offset {offset} is before the committed {self._offsets[feed]}, nothing was stored"
+                    f"feed {feed!r}: offset {offset} is before the committed {self._offsets[feed]}, nothing stored"
                 )
         tables = _tables(trades, candles)
         if not tables and not moved:
@@ -126,7 +126,7 @@ class LakeWriter:
     def _insert(self, table: str, rows: pa.Table, files: list[Path]) -> None:
         for folder, part in data_files.partitions(table, rows):
             if is_remote(self._path):
-                self._connection.execute(f"INSERT INTO lake.{table} FROM part")  # noqa: S608 - one of two names
+                self._connection.execute(f"INSERT INTO lake.{table} FROM part")
                 continue
             path = data_files.write(Path(self._path) / "main" / table / folder, part)
             files.append(path)
@@ -156,7 +156,9 @@ class LakeWriter:
                 'SELECT feed, "offset" FROM lake.offsets WHERE "partition" = ?', [self._partition]
             ).fetchall()
         if len({feed for feed, _ in rows}) != len(rows):
-            raise IntegrityError(f"partition {self._partition!r} has two offsets for one feed: stop and verify the lake")
+            raise IntegrityError(
+                f"partition {self._partition!r} has two offsets for one feed: stop and verify the lake"
+            )
         return dict(rows)
 
     def _explained(self, error: TransientError) -> Exception:

@@ -1,0 +1,160 @@
+from dataclasses import dataclass
+
+from storage.lake.views import candles
+
+_TIME = "TIMESTAMP WITH TIME ZONE"
+_SUM = "DECIMAL(38,18)"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Name a view: what it shows, its query, and (name, type, comment) of its columns in order."""
+
+    name: str
+    comment: str
+    query: str
+    columns: tuple[tuple[str, str, str], ...]
+
+
+def _ledger(name: str, comment: str, *columns: tuple[str, str, str]) -> View:
+    names = ", ".join(f'"{column[0]}"' for column in columns)
+    return View(name, comment, f"SELECT {names} FROM ledger.public.{name}", columns)  # noqa: S608 - our own names
+
+
+VIEWS = (
+    View(
+        "trades",
+        "trades as they were received, live and from other authors",
+        "SELECT instrument, trade_id, ts, price, size, side, fills FROM lake.trades",
+        (
+            ("instrument", "VARCHAR", "venue:BASE-QUOTE, with -PERP or -YYYYMMDD for derivatives"),
+            ("trade_id", "BIGINT", "the venue's id, unique in its instrument"),
+            ("ts", _TIME, "event time of the venue, UTC"),
+            ("price", "DOUBLE", "in quote asset; the nearest double of the venue's decimal"),
+            ("size", "DOUBLE", "in the instrument's own unit: base, quote or contracts"),
+            ("side", "TINYINT", "taker's side: +1 buy, -1 sell"),
+            ("fills", "INTEGER", "how many trades of the venue the row stands for"),
+        ),
+    ),
+    View(
+        "candles",
+        "candles of every timeframe, each in its latest revision; filter on timeframe",
+        candles(),
+        (
+            ("instrument", "VARCHAR", "venue:BASE-QUOTE, with -PERP or -YYYYMMDD for derivatives"),
+            ("timeframe", "VARCHAR", "1s and 1m are stored, the larger ones folded from the minutes"),
+            ("start", _TIME, "start of the interval, UTC; weeks begin on Monday"),
+            ("open", "DOUBLE", "price of the first trade; flat at the previous close without trades"),
+            ("high", "DOUBLE", "highest price"),
+            ("low", "DOUBLE", "lowest price"),
+            ("close", "DOUBLE", "price of the last trade"),
+            ("volume", _SUM, "traded size, exact, in the instrument's own unit"),
+            ("quote_volume", _SUM, "sum of price x size, exact"),
+            ("trade_count", "BIGINT", "number of the venue's trades"),
+            ("taker_buy_volume", _SUM, "the part of volume whose taker bought, exact"),
+            ("complete", "BOOLEAN", "proven: no trade of the interval is missing"),
+            ("revision", "INTEGER", "0 as first written; higher after late trades or a repair"),
+        ),
+    ),
+    _ledger(
+        "signals",
+        "decisions of runs, each stored once",
+        ("id", "VARCHAR", "hash of run, instrument, timeframe, candle start and side"),
+        ("run", "VARCHAR", "the run that decided"),
+        ("instrument", "VARCHAR", "the instrument's name"),
+        ("timeframe", "VARCHAR", "the candle's timeframe"),
+        ("start", _TIME, "the candle's start, UTC"),
+        ("side", "VARCHAR", "long or short"),
+        ("target", "DOUBLE", "exposure wanted on that side: 0 to 1 for long, -1 to 0 for short"),
+        ("reason", "VARCHAR", "the rule that fired"),
+        ("price", "DOUBLE", "the close that was seen"),
+        ("decided_at", _TIME, "the candle's end, in event time, UTC"),
+        ("created", _TIME, "when this row was written, UTC"),
+    ),
+    _ledger(
+        "runs",
+        "strategies at work: one row for each code, parameters, instrument and timeframe",
+        ("id", "VARCHAR", "hash over strategy, code, parameters, instrument and timeframe"),
+        ("strategy", "VARCHAR", "the strategy's name"),
+        ("instrument", "VARCHAR", "the instrument's name"),
+        ("timeframe", "VARCHAR", "the timeframe it decides on"),
+        ("params", "JSON", "the parameters it runs with"),
+        ("code", "VARCHAR", "hash of the strategy's code"),
+        ("started", _TIME, "when this row was written, UTC"),
+        ("state", "VARCHAR", "running, stopped or failed"),
+        ("error", "VARCHAR", "why it failed; null otherwise"),
+    ),
+    _ledger(
+        "gaps",
+        "trade ids that were missing when event time had passed them; a row never moves back",
+        ("instrument", "VARCHAR", "the instrument's name"),
+        ("id_space", "VARCHAR", "which ids: trade or aggregate"),
+        ("first_id", "BIGINT", "first missing trade id"),
+        ("last_id", "BIGINT", "last missing trade id, inclusive"),
+        ("after_ts", _TIME, "event time of the trade before the hole, UTC"),
+        ("before_ts", _TIME, "event time of the trade after the hole, UTC"),
+        ("missing", "BIGINT", "how many of the ids are still missing; only falls"),
+        ("cause", "VARCHAR", "why: missing_ids, journal_full, a lost connection ..."),
+        (
+            "state",
+            "VARCHAR",
+            "open, repaired (nothing is missing any more) or unfillable (the exchange has no more of it)",
+        ),
+        ("found", _TIME, "when this row was written, UTC"),
+    ),
+    _ledger(
+        "coverage",
+        "trade ids that have been received without a hole; ranges of an instrument neither overlap nor touch",
+        ("instrument", "VARCHAR", "the instrument's name"),
+        ("id_space", "VARCHAR", "which ids: trade or aggregate"),
+        ("first_id", "BIGINT", "first trade id of the range"),
+        ("last_id", "BIGINT", "last trade id of the range, inclusive"),
+        ("first_ts", _TIME, "event time of the first trade, UTC"),
+        ("last_ts", _TIME, "event time of the last trade, UTC"),
+    ),
+    _ledger(
+        "dirty_minutes",
+        "minutes whose candles must be folded again from the trades",
+        ("instrument", "VARCHAR", "the instrument's name"),
+        ("minute", _TIME, "start of the minute, UTC"),
+        ("feed", "VARCHAR", "the feed whose record made it dirty; empty where the trades were in the lake already"),
+        ("offset", "BIGINT", "offset of that record in the feed's journal: fold once the lake has committed it"),
+        ("reason", "VARCHAR", "late_trade, repaired or proven"),
+    ),
+    _ledger(
+        "instruments",
+        "markets that were seen, one row a market",
+        ("name", "VARCHAR", "venue:BASE-QUOTE, with -PERP for perpetuals and -YYYYMMDD for futures"),
+        ("venue", "VARCHAR", "the exchange"),
+        ("base", "VARCHAR", "the asset that is bought and sold"),
+        ("quote", "VARCHAR", "the asset that prices are in"),
+        ("expiry", "VARCHAR", "empty for spot, PERP, or the day YYYYMMDD"),
+        ("native", "VARCHAR", "the exchange's own symbol"),
+        ("tick", "DOUBLE", "smallest step of the price; null until the exchange has told it"),
+        ("lot", "DOUBLE", "smallest step of the size; null until the exchange has told it"),
+        ("multiplier", "DOUBLE", "units of base (inverse contracts: of quote) that one contract stands for"),
+        ("size_unit", "VARCHAR", "what a size of 1 means: base, quote or contracts"),
+        (
+            "id_space",
+            "VARCHAR",
+            "which trade ids its coverage is counted in: trade or aggregate; null where not known",
+        ),
+        ("first_seen", _TIME, "when this row was written, UTC"),
+    ),
+    _ledger(
+        "feeds",
+        "journals that were written: one row a feed",
+        ("name", "VARCHAR", "the feed's name, the journal's folder"),
+        ("venue", "VARCHAR", "the exchange whose protocol its frames speak"),
+        ("created", _TIME, "when this row was written, UTC"),
+    ),
+    _ledger(
+        "quarantine",
+        "records of journals that could not be read; the newest of each feed are kept",
+        ("feed", "VARCHAR", "the feed"),
+        ("offset", "BIGINT", "the record's offset in the feed's journal"),
+        ("received_at", _TIME, "when the record was received, UTC"),
+        ("reason", "VARCHAR", "why it could not be read"),
+        ("payload", "BLOB", "its first bytes"),
+    ),
+)
