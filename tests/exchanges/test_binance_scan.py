@@ -194,6 +194,23 @@ def test_a_million_mutated_frames_never_fool_the_fast_path(
     fuzz(assert_paths_agree, fixture_frames, 1000, int(os.environ.get("TIDEMILL_SEED", "7")))
 
 
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        '{"e":"trade","E":1672515782136,"s":"BNBBTC","t":1,"p":"0.0000000001",'
+        '"q":"0.0000000001","T":1672515782136,"m":true}',
+        '{"stream":"bt@depth","data":{"e":"depthUpdate","E":1,"s":"BT","U":1,"u":1,"b":[],"a":[]}}',
+        '{"stream":"bnbbtc@depth@","data":{"e":"depthUpdate","E":1,"s":"BNBBTC","U":1,"u":1,"b":[],"a":[]}}',
+        '{"stream":"bnbbtc@trade@","data":{"u":1,"s":"BNBBTC","b":"1","B":"1","a":"1","A":"1"}}',
+        '{"u":1,"s":"BNBBTC","b":"1","B":"1","a":"1","A":"1"}}',
+        '{"u":1,"s":"BNBBTC","b":"1","B":"1","a":"1","A":"1"} ',
+    ],
+    ids=range(6),
+)
+def test_what_is_not_certain_is_left_to_parse(assert_paths_agree: Check, drawn: str) -> None:
+    assert assert_paths_agree(SPOT, [drawn.encode()]) == set()
+
+
 def test_frames_outside_of_the_payload_are_left_alone() -> None:
     payload = b'{"u":1,"s":"BTCUSDT","b":"1","B":"1","a":"1","A":"1"}\n'
     n = len(payload) - 1
