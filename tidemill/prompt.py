@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +13,24 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.lexers import PygmentsLexer
 from pygments.lexers.sql import PostgresLexer  # type: ignore[import-untyped]
 
-from tidemill.query import QueryError, ask, failures, rows
+from storage.catalog import Relation, describe
+from tidemill.query import QueryError, ask, failures
 from tidemill.results import write_table
 from tidemill.tables import table, text
 
 _HELP = """\
 A statement ends with ; and may take many lines. Ctrl-C drops what was typed, Ctrl-D leaves.
-  .tables          the views
-  .schema [NAME]   the columns of one view, or of all
+  .tables          the views and macros
+  .schema [NAME]   the columns of one of them, or of all
   .help            this text
   .quit            leave
 """
-_COLUMNS = """
-    SELECT table_name AS view, column_name AS "column", data_type AS type, comment
-    FROM duckdb_columns() WHERE NOT internal AND database_name = current_database()
-    ORDER BY table_name, column_index"""
 
 
 def converse(connection: Any, history: Path) -> None:
     """Read statements and answer them until the user leaves; what was typed is kept in ``history``."""
-    columns = rows(connection, _COLUMNS)
-    words = {word for row in columns for word in (row["view"], row["column"])}
+    relations = describe()
+    words = {w for r in relations for w in (r.name.split("(")[0], *(column.name for column in r.columns))}
     session: PromptSession[str] = PromptSession(
         "tidemill> ",
         history=_history(history),
@@ -54,22 +52,28 @@ def converse(connection: Any, history: Path) -> None:
         if typed in (".quit", ".exit"):
             return
         if typed.startswith("."):
-            sys.stdout.write(command(typed, columns))
+            sys.stdout.write(command(typed, relations))
         elif typed.strip(";"):
             answer(connection, typed)
 
 
-def command(typed: str, columns: list[dict[str, Any]]) -> str:
+def command(typed: str, relations: Sequence[Relation]) -> str:
     """Give the answer to a line that begins with a dot."""
-    name, _, argument = typed.rstrip(";").partition(" ")
+    name, _, argument = typed.rstrip("; ").partition(" ")
     if name == ".tables":
-        return "\n".join(sorted({row["view"] for row in columns})) + "\n"
+        return table(("name", "what it holds"), [(r.name, r.comment) for r in relations]) + "\n"
     if name == ".schema":
-        chosen = [row for row in columns if argument.strip() in ("", row["view"])]
+        wanted = argument.strip()
+        chosen = [r for r in relations if wanted in ("", r.name, r.name.split("(")[0])]
         if not chosen:
-            return f"there is no view {text(argument.strip())}: .tables lists them\n"
-        return table(list(chosen[0]), [list(row.values()) for row in chosen]) + "\n"
+            return f"there is no view or macro {text(wanted)}: .tables lists them\n"
+        return "\n".join(map(_schema, chosen))
     return _HELP if name == ".help" else f"unknown command {text(name)}: .help lists them\n"
+
+
+def _schema(relation: Relation) -> str:
+    columns = [(column.name, column.type, column.comment) for column in relation.columns]
+    return f"{relation.name}: {relation.comment}\n{table(('column', 'type', 'meaning'), columns)}\n"
 
 
 def answer(connection: Any, query: str) -> None:

@@ -22,6 +22,7 @@ def test_a_conversation(stored: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     typed = [
         ".tables",
         ".schema signals",
+        ".schema ohlcv;",
         ".schema nowhere",
         ".nonsense",
         ".help",
@@ -36,9 +37,9 @@ def test_a_conversation(stored: Path, tmp_path: Path, capsys: pytest.CaptureFixt
         with catalog(Settings(data=stored)) as connection:
             prompt.converse(connection, history)
     out = capsys.readouterr().out
-    assert "candles\n" in out
+    assert "ohlcv(instrument, timeframe)" in out
     assert "decided_at" in out
-    assert "no view nowhere" in out
+    assert "no view or macro nowhere" in out
     assert "unknown command .nonsense" in out
     assert "Ctrl-D leaves" in out
     assert "\n600\n" in out
