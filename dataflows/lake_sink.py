@@ -100,7 +100,3 @@ class LakePartition(StatefulSinkPartition[LakeRows, None]):
         self._written.commits += 1
         self._committed = {**self._committed, **self._reached}
         self._reached, self._trades, self._candles = {}, [], []
-
-    def close(self) -> None:
-        """Let the lake go."""
-        self._writer.close()

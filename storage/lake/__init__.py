@@ -2,11 +2,12 @@
 
 from storage.lake.reader import history, last_authored, latest_candles, trade_batches, trades
 from storage.lake.schema import create
-from storage.lake.session import connect
+from storage.lake.session import Session, connect
 from storage.lake.writer import LakeWriter
 
 __all__ = [
     "LakeWriter",
+    "Session",
     "connect",
     "create",
     "history",

@@ -16,6 +16,9 @@ from core.errors import UserError
 from storage.lake.errors import typed_errors
 from storage.ledger.address import Address
 
+Session = duckdb.DuckDBPyConnection
+"""A session with the lake attached, as `connect` opens it; others know it under this name."""
+
 EXTENSIONS = ("ducklake", "postgres_scanner")
 
 
