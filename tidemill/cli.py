@@ -1,12 +1,12 @@
 """The command line's edge: finds the command, loads it alone, and turns every ending into an exit code."""
 
+import gc
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from functools import wraps
-from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, Literal, NoReturn
@@ -32,6 +32,8 @@ def main() -> NoReturn:
     except BrokenPipeError:
         # The reader went away (`| head`); Python must not complain about it again while it shuts down.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    # The process ends: collecting what its modules hold would only make a short command longer.
+    gc.freeze()
     sys.exit(code)
 
 
@@ -89,7 +91,7 @@ def _globals(options: GlobalOptions) -> Any:
     ) -> None:
         """Record every public trade, prove every candle, decide on signals."""
         if show_version:
-            typer.echo(f"tidemill {version('tidemill')}")
+            typer.echo(f"tidemill {load('importlib.metadata').version('tidemill')}")
             raise typer.Exit
         if ctx.invoked_subcommand is None:
             typer.echo(ctx.get_help())

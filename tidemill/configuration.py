@@ -1,10 +1,13 @@
 """The settings of one call: read once, at the edge, by the command that needs them."""
 
+import sys
+
 import typer
 
 from core.settings import Settings, load
-from tidemill.logs import Redaction, configure
+from tidemill.commands.table import load as load_module
 from tidemill.options import GlobalOptions
+from tidemill.redaction import Redaction
 
 
 def configured(ctx: typer.Context) -> Settings:
@@ -13,7 +16,9 @@ def configured(ctx: typer.Context) -> Settings:
     settings = load(options.config, options.data)
     level = options.log or settings.log
     redaction = Redaction.of(settings)
-    configure(level, redaction)
     options.debugging = level == "debug"
     options.redact = redaction.text
+    if "structlog" in sys.modules:
+        # Loading it costs a tenth of what a query may take; a command that has not loaded it does not log.
+        load_module("tidemill.logs").configure(level, redaction)
     return settings

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from core.settings import Settings
-from tidemill.logs import HIDDEN, Redaction, configure
+from tidemill.logs import configure
+from tidemill.redaction import HIDDEN, Redaction
 
 PASSWORD = "corr%40ect horse"
 URL = f"postgresql://ann:{PASSWORD}@db:5432/tidemill"
