@@ -5,8 +5,9 @@ from core.timeframes import TIMEFRAMES
 _KNOWN = ", ".join(f"'{name}'" for name in TIMEFRAMES)
 _UNKNOWN = f"unknown timeframe; known: {', '.join(TIMEFRAMES)}"
 
-# A table beside the candles, so that an unknown name fails where there are no candles, too.
-_CHOSEN = f"c.instrument = instrument AND c.timeframe = CASE WHEN timeframe IN ({_KNOWN}) THEN timeframe ELSE error('{_UNKNOWN}') END"  # noqa: E501
+_CHOSEN = "candles c WHERE c.instrument = instrument AND c.timeframe = timeframe"
+# Beside the candles, not a filter on them: where there are none, no filter would be asked.
+_CHECK = f"WHERE CASE WHEN timeframe IN ({_KNOWN}) THEN false ELSE error('{_UNKNOWN}') END"
 
 _START = ("start", "TIMESTAMP WITH TIME ZONE", "start of the candle, UTC")
 
@@ -25,7 +26,8 @@ MACROS = (
     Macro(
         "ohlcv(instrument, timeframe)",
         "candles of an instrument in order of start, as charts want them",
-        f"SELECT c.start, c.open, c.high, c.low, c.close, c.volume FROM candles c WHERE {_CHOSEN} ORDER BY c.start",  # noqa: S608
+        f"SELECT c.start, c.open, c.high, c.low, c.close, c.volume FROM {_CHOSEN}"  # noqa: S608
+        f" UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL {_CHECK} ORDER BY start",
         (
             _START,
             ("open", "DOUBLE", "price of the first trade"),
@@ -39,7 +41,7 @@ MACROS = (
         "vwap(instrument, timeframe)",
         "volume-weighted average price of each candle; null without trades",
         "SELECT c.start, c.quote_volume::DOUBLE / nullif(c.volume::DOUBLE, 0) AS vwap, c.volume"  # noqa: S608
-        f" FROM candles c WHERE {_CHOSEN} ORDER BY c.start",
+        f" FROM {_CHOSEN} UNION ALL SELECT NULL, NULL, NULL {_CHECK} ORDER BY start",
         (
             _START,
             ("vwap", "DOUBLE", "quote_volume / volume, in quote asset per unit of size"),
@@ -51,7 +53,8 @@ MACROS = (
         "change from each close to the next; null for the first candle",
         "SELECT c.start, c.close, c.close / lag(c.close) OVER w - 1 AS simple_return,"  # noqa: S608
         " ln(c.close / lag(c.close) OVER w) AS log_return"
-        f" FROM candles c WHERE {_CHOSEN} WINDOW w AS (ORDER BY c.start) ORDER BY c.start",
+        f" FROM {_CHOSEN} WINDOW w AS (ORDER BY c.start)"
+        f" UNION ALL SELECT NULL, NULL, NULL, NULL {_CHECK} ORDER BY start",
         (
             _START,
             ("close", "DOUBLE", "price of the last trade"),
@@ -62,8 +65,9 @@ MACROS = (
     Macro(
         "as_of(instrument, at)",
         "the last trade at or before a time",
-        "SELECT t.trade_id, t.ts, t.price, t.size, t.side FROM trades t"
-        " WHERE t.instrument = instrument AND t.ts <= at::TIMESTAMPTZ ORDER BY t.ts DESC, t.trade_id DESC LIMIT 1",
+        "SELECT t.trade_id, t.ts, t.price, t.size, t.side"
+        ' FROM trades t WHERE t.instrument = instrument AND t.ts <= CAST("at" AS TIMESTAMPTZ)'
+        " ORDER BY t.ts DESC, t.trade_id DESC LIMIT 1",
         (
             ("trade_id", "BIGINT", "the venue's id"),
             ("ts", "TIMESTAMP WITH TIME ZONE", "event time, UTC"),

@@ -25,7 +25,7 @@ VIEWS = (
     View(
         "trades",
         "trades as they were received, live and from other authors",
-        "SELECT instrument, trade_id, ts, price, size, side, fills FROM lake.trades",
+        "SELECT t.instrument, t.trade_id, t.ts, t.price, t.size, t.side, t.fills FROM lake.trades t",
         (
             ("instrument", "VARCHAR", "venue:BASE-QUOTE, with -PERP or -YYYYMMDD for derivatives"),
             ("trade_id", "BIGINT", "the venue's id, unique in its instrument"),

@@ -31,7 +31,7 @@ def _typed(error: duckdb.Error, secret: str) -> TidemillError:
         return IntegrityError("the lake refused a statement: the text could not be parsed")
     if "password authentication failed" in low or ("role" in low and "does not exist" in low):
         return UserError(f"the lake's server refused the user or password: mend ledger.url ({_brief(text)})")
-    if "conflict" in low or "could not serialize" in low:
+    if "transaction conflict" in low or "could not serialize" in low:
         return TransientError(
             f"another commit to the lake came first, nothing was stored: try again ({_brief(text)})"
         )

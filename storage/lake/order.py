@@ -22,13 +22,13 @@ def candles_in_order(rows: pa.Table) -> pa.Table:
 
 def _sorted(rows: pa.Table, names: tuple[str, ...], numbers: tuple[str, ...]) -> pa.Table:
     keys = [_numbers(rows, name) for name in numbers]
-    ranks: list[NDArray[np.int32]] = []
+    ranks = []
     for name in names:
         codes = rows.column(name).combine_chunks().dictionary_encode()
         rows = rows.set_column(rows.schema.get_field_index(name), name, codes)
         ranks.append(_ranks(codes))
     # lexsort takes the last key as the first to sort by.
-    order = np.lexsort(tuple(reversed([*ranks, *keys])))
+    order = np.lexsort(np.array([*reversed(keys), *reversed(ranks)]))
     in_order = bool((order[1:] > order[:-1]).all())
     return rows if in_order else rows.take(order)
 

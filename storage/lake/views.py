@@ -11,7 +11,8 @@ SELECT c.instrument, c.timeframe, c.start, c.open, c.high, c.low, c.close, c.vol
        c.trade_count, c.taker_buy_volume, c.complete, c.revision
 FROM lake.candles c
 LEFT JOIN (
-    SELECT instrument, timeframe, start, max(revision) AS newest FROM lake.candles WHERE revision > 0 GROUP BY ALL
+    SELECT r.instrument, r.timeframe, r.start, max(r.revision) AS newest
+    FROM lake.candles r WHERE r.revision > 0 GROUP BY ALL
 ) later
 ON later.instrument = c.instrument AND later.timeframe = c.timeframe AND later.start = c.start
 WHERE c.revision = coalesce(later.newest, 0)
@@ -39,32 +40,34 @@ def latest(where: str = "true") -> str:
 def rolled(timeframe: Timeframe, where: str = "true") -> str:
     """Give the query that folds the minutes ``c`` that meet ``where`` into one larger timeframe."""
     # Months have no fixed length: Timeframe.micros is 0 for them.
-    bucket = "epoch_us(date_trunc('month', start))"
-    length = "epoch_us(make_timestamptz(bucket) + INTERVAL 1 MONTH) - bucket"
+    bucket = "epoch_us(date_trunc('month', m.start))"
+    length = "epoch_us(make_timestamptz(f.bucket) + INTERVAL 1 MONTH) - f.bucket"
     if timeframe.micros:
         bucket = (
-            f"(epoch_us(start) - {timeframe.shift}) // {timeframe.micros} * {timeframe.micros} + {timeframe.shift}"
+            f"(epoch_us(m.start) - {timeframe.shift}) // {timeframe.micros} * {timeframe.micros} + {timeframe.shift}"
         )
         length = f"{timeframe.micros}"
     sums = ", ".join(
-        f"sum({name})::DECIMAL(38, {SUM_SCALE}) AS {name}" for name in ("volume", "quote_volume", "taker_buy_volume")
+        f"sum(m.{name})::DECIMAL(38, {SUM_SCALE}) AS {name}"
+        for name in ("volume", "quote_volume", "taker_buy_volume")
     )
+    # Every name is qualified: a macro's parameter called instrument is in sight of views that it reads.
     return f"""
-SELECT instrument, '{timeframe}' AS timeframe, make_timestamptz(bucket) AS start,
-       coalesce(traded_open, first_close) AS open, coalesce(traded_high, first_close) AS high,
-       coalesce(traded_low, first_close) AS low, coalesce(traded_close, first_close) AS close,
-       volume, quote_volume, trade_count, taker_buy_volume,
-       complete AND minutes = ({length}) // {MINUTE} AS complete, revision
+SELECT f.instrument, '{timeframe}' AS timeframe, make_timestamptz(f.bucket) AS start,
+       coalesce(f.traded_open, f.first_close) AS open, coalesce(f.traded_high, f.first_close) AS high,
+       coalesce(f.traded_low, f.first_close) AS low, coalesce(f.traded_close, f.first_close) AS close,
+       f.volume, f.quote_volume, f.trade_count, f.taker_buy_volume,
+       f.complete AND f.minutes = ({length}) // {MINUTE} AS complete, f.revision
 FROM (
-    SELECT instrument, {bucket} AS bucket,
-           arg_min(open, start) FILTER (trade_count > 0) AS traded_open,
-           max(high) FILTER (trade_count > 0) AS traded_high,
-           min(low) FILTER (trade_count > 0) AS traded_low,
-           arg_max(close, start) FILTER (trade_count > 0) AS traded_close,
-           arg_min(close, start) AS first_close,
-           {sums}, sum(trade_count)::BIGINT AS trade_count,
-           bool_and(complete) AS complete, count(*) AS minutes, max(revision) AS revision
-    FROM ({_LATEST} AND c.timeframe = '1m' AND {where})
-    GROUP BY instrument, bucket
-)
+    SELECT m.instrument, {bucket} AS bucket,
+           arg_min(m.open, m.start) FILTER (m.trade_count > 0) AS traded_open,
+           max(m.high) FILTER (m.trade_count > 0) AS traded_high,
+           min(m.low) FILTER (m.trade_count > 0) AS traded_low,
+           arg_max(m.close, m.start) FILTER (m.trade_count > 0) AS traded_close,
+           arg_min(m.close, m.start) AS first_close,
+           {sums}, sum(m.trade_count)::BIGINT AS trade_count,
+           bool_and(m.complete) AS complete, count(*) AS minutes, max(m.revision) AS revision
+    FROM ({_LATEST} AND c.timeframe = '1m' AND {where}) m
+    GROUP BY ALL
+) f
 """  # noqa: S608 - our own text
