@@ -13,7 +13,9 @@ from storage.journal import Journal
 CONSUMER = "market"
 """The name under which the dataflow's positions are kept in the journal."""
 
-_RECORDS = 8_192
+RECORDS = 8_192
+"""How many journal records are read at one stroke: Bytewax's cost is per item."""
+
 _WAIT = 0.01
 _SNAPSHOTS_BEHIND = 4
 
@@ -38,7 +40,7 @@ class Reading:
 class JournalSource(FixedPartitionedSource[RecordBlock, int]):
     """Read feeds from their journals, from the position of the last snapshot on."""
 
-    def __init__(self, journal: Journal, feeds: list[str], reading: Reading, limit: int = _RECORDS) -> None:
+    def __init__(self, journal: Journal, feeds: list[str], reading: Reading, limit: int = RECORDS) -> None:
         self._journal = journal
         self._feeds = feeds
         self._reading = reading

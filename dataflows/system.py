@@ -17,7 +17,7 @@ from dataflows.lake_sink import PARTITION, LakeSink, Written
 from dataflows.ledger_sink import LedgerSink, Told
 from dataflows.market import FLOW, market
 from dataflows.reviser import LEASE, Revised, Reviser
-from dataflows.source import JournalSource, Reading
+from dataflows.source import RECORDS, JournalSource, Reading
 from storage import lake
 from storage.data_folder import DataFolder
 from storage.journal import Journal
@@ -55,11 +55,11 @@ class System:
         """Make what the source asks when to stop."""
         return Reading(until, seen)
 
-    def flow(self, reading: Reading) -> Dataflow:
-        """Wire the market dataflow over every feed that the ledger knows."""
+    def flow(self, reading: Reading, limit: int = RECORDS) -> Dataflow:
+        """Wire the market dataflow over every feed that the ledger knows, ``limit`` journal records an item."""
         feeds = self.ledger.feeds()
         return market(
-            JournalSource(self.journal, sorted(feeds), reading),
+            JournalSource(self.journal, sorted(feeds), reading, limit),
             feeds,
             self.settings.candles,
             place(self.settings),
@@ -85,8 +85,10 @@ def data_path(settings: Settings, folder: DataFolder) -> str:
 
 
 @contextmanager
-def opened(settings: Settings, command: str) -> Iterator[System]:
+def opened(settings: Settings, command: str, *, hold: bool = True) -> Iterator[System]:
     """Hold the data folder, start the ledger, bring schemas up to date, and open everything.
+
+    A process that works beside another one that holds the folder says ``hold=False``.
 
     Raises `Busy` where another process writes the folder, `UserError` where a setting is wrong or the folder is
     of a newer version; nothing is changed then.
@@ -96,7 +98,8 @@ def opened(settings: Settings, command: str) -> Iterator[System]:
     if settings.data == Path():
         raise UserError("the setting 'data' is empty: name a folder")
     with ExitStack() as stack:
-        stack.enter_context(folder.hold(command))
+        if hold:
+            stack.enter_context(folder.hold(command))
         address = stack.enter_context(serve(settings, folder))
         migrate(address)
         session = lake.connect(address, data_path(settings, folder), read_only=False)
