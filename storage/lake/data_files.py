@@ -3,6 +3,7 @@
 DuckLake does not sync what it writes: a power cut could leave a committed snapshot over an empty file.
 """
 
+import contextlib
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from core.errors import TransientError
 from core.timeframes import DAY, TIMEFRAMES
 
 _PARTITION = {"trades": ("day", "ts", TIMEFRAMES["1d"]), "candles": ("month", "start", TIMEFRAMES["1M"])}
@@ -36,25 +38,37 @@ def partitions(table: str, rows: pa.Table) -> Iterator[tuple[str, pa.Table]]:
 
 
 def write(folder: Path, rows: pa.Table) -> Path:
-    """Write a file of rows and return its path once file and folder are on the disk."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write a file of rows and return its path once file and folder are on the disk.
+
+    Raise `TransientError` where the disk refuses; no file is left then.
+    """
     path = folder / f"tidemill-{uuid4()}.parquet"
     names = set(rows.column_names)
     delta = dict.fromkeys(sorted(names & _DELTA), "DELTA_BINARY_PACKED")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(path, rows, delta, sorted(names - _DELTA - _PLAIN))
+        _sync(folder)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise TransientError(f"cannot write to the lake's folder {folder}: {error.strerror or error}") from None
+    return path
+
+
+def _write(path: Path, rows: pa.Table, delta: dict[str, str], dictionaries: list[str]) -> None:
     with path.open("wb") as file:
         pq.write_table(
             rows,
             file,
             compression="zstd",
             row_group_size=_ROW_GROUP,
-            use_dictionary=sorted(names - _DELTA - _PLAIN),  # type: ignore[arg-type] # a list of columns, too
+            use_dictionary=dictionaries,  # type: ignore[arg-type] # a list of columns, too
             column_encoding=delta,
             store_schema=False,
         )
         file.flush()
         os.fsync(file.fileno())
-    _sync(folder)
-    return path
 
 
 def _sync(folder: Path) -> None:

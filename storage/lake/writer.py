@@ -12,8 +12,11 @@ from core.errors import IntegrityError, TransientError
 from core.trades import TRADES_SCHEMA
 from storage.lake import data_files
 from storage.lake.errors import typed_errors
+from storage.lake.inlined import prune_inlined
 from storage.lake.order import candles_in_order, trades_in_order
 from storage.lake.session import is_remote, quoted
+
+_PRUNE_EVERY = 256
 
 
 class LakeWriter:
@@ -30,6 +33,7 @@ class LakeWriter:
             row = connection.execute("SELECT data_path FROM ducklake_settings('lake')").fetchone()
         self._path = row[0] if row else ""
         self._offsets = self._stored()
+        self._commits = 0
 
     def offsets(self) -> dict[str, int]:
         """Give the last committed offset of each feed."""
@@ -63,6 +67,11 @@ class LakeWriter:
             for feed, offset in (dict(offsets) if tables else moved).items():
                 self._set(feed, offset)
         self._offsets.update(moved)
+        self._commits += 1
+        if self._commits % _PRUNE_EVERY == 0:
+            # What is stored is stored: that housekeeping failed is no failure of the commit.
+            with contextlib.suppress(TransientError):
+                prune_inlined(self._connection)
 
     def revise(self, candles: Sequence[pa.RecordBatch]) -> None:
         """Append later revisions of candles; raise `IntegrityError` where a stored one is not older."""
@@ -110,17 +119,18 @@ class LakeWriter:
         def write(table: str, rows: pa.Table) -> None:
             self._insert(table, rows, files)
 
+        sent = False
         try:
             with typed_errors():
                 self._connection.execute("BEGIN")
                 yield write
+                sent = True
                 self._connection.execute("COMMIT")
-        except TransientError as error:
-            # COMMIT may have been made before its answer was lost: the files stay, orphans are found later.
-            self._roll_back([])
-            raise self._explained(error) from None
-        except BaseException:
-            self._roll_back(files)
+        except BaseException as error:
+            # A commit may have been made before its answer was lost: its files stay, orphans are found later.
+            self._roll_back([] if sent else files)
+            if isinstance(error, TransientError):
+                raise self._explained(error) from None
             raise
 
     def _insert(self, table: str, rows: pa.Table, files: list[Path]) -> None:
