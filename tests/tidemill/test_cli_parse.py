@@ -95,7 +95,7 @@ def test_a_line_without_an_end_takes_no_memory_and_is_malformed(
     assert (middle["type"], middle["line"]) == ("malformed", 2)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.binary(max_size=60), max_size=5))
 def test_any_bytes_end_well(tmp_path: Path, capfd: pytest.CaptureFixture[str], lines: list[bytes]) -> None:
     path = tmp_path / "frames"

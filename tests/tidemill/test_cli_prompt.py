@@ -9,6 +9,8 @@ from core.settings import Settings
 from tidemill import prompt
 from tidemill.query import catalog
 
+pytestmark = pytest.mark.xdist_group("stored")
+
 
 @pytest.mark.parametrize(
     ("typed", "expected"),

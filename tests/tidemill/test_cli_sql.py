@@ -10,8 +10,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from storage.data_folder import DataFolder
 from tidemill import cli
 
+pytestmark = pytest.mark.xdist_group("stored")
 TIDEMILL = [sys.executable, "-c", "from tidemill.cli import main; main()"]
 FIVE = "SELECT start, open, close, volume, complete FROM candles WHERE timeframe = '5m' ORDER BY start"
 
@@ -174,8 +176,15 @@ def test_migrate_again_changes_nothing(stored: Path, capfd: pytest.CaptureFixtur
     assert json.loads(capfd.readouterr().out) == {"pending": []}
 
 
-def test_migrate_makes_a_folder_that_can_be_asked(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["migrate", "--data", str(tmp_path / "new")]) == 0
+def test_a_new_folder_can_be_migrated_and_asked(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    data = ["--data", str(tmp_path / "new")]
+    DataFolder(tmp_path / "new").prepare()
+    assert cli.run(["migrate", "--check", *data]) == 1
+    assert cli.run(["sql", "FROM candles", *data]) == 2
+    captured = capfd.readouterr()
+    assert captured.out == "pending 0001\n"
+    assert captured.err.count("tidemill migrate") == 2
+    assert cli.run(["migrate", *data]) == 0
     assert "applied 0001" in capfd.readouterr().out
-    assert cli.run(["sql", "SELECT count(*) AS n FROM candles", "--data", str(tmp_path / "new")]) == 0
+    assert cli.run(["sql", "SELECT count(*) AS n FROM candles", *data]) == 0
     assert capfd.readouterr().out == "n\n0\n"

@@ -58,5 +58,5 @@ def watched(report: Report) -> Callable[[Progress], None]:
 
 def drawn(title: str, summary: Summary) -> str:
     """Draw a summary; where nothing was new, say so."""
-    known = "" if summary.stored else "Nothing was new: all of it had been stored before.\n"
+    known = "" if summary.stored or not summary.duplicates else "Nothing was new: all of it had been stored before.\n"
     return f"{table((title, ''), summary.rows())}\n{known}"

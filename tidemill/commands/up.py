@@ -35,10 +35,10 @@ _SIGNALS = """
     FROM signals ORDER BY decided_at DESC, instrument, side LIMIT 10"""
 _NEXT = """\
 What to try next:
-  tidemill sql "FROM candles WHERE timeframe = '1h' ORDER BY start DESC LIMIT 6"
-  tidemill sql                      a prompt; .tables shows what can be asked
-  tidemill status --coverage        which share of each day is proven
-  tidemill replay FILE --venue binance
+  tidemill sql{data} "FROM candles WHERE timeframe = '1h' ORDER BY start DESC LIMIT 6"
+  tidemill sql{data}                 a prompt; .tables shows what can be asked
+  tidemill status --coverage{data}   which share of each day is proven
+  tidemill replay FILE --venue binance --data DIR   a recording of your own, in a folder of its own
 """
 
 
@@ -52,7 +52,7 @@ def up(
 
     Example: tidemill up
     """
-    settings = configured(ctx)
+    settings, options = configured(ctx), ctx.obj
     _refuse_a_mixture(settings)
     with tempfile.TemporaryDirectory(prefix="tidemill-up-") as scratch, progress() as report:
         market = InventedMarket(_SEED)
@@ -64,7 +64,8 @@ def up(
         )
     sys.stdout.write(drawn("invented market", summary) + "\n")
     names = [listing.instrument.name for listing in market.listings]
-    sys.stdout.write(_stored(settings, names) + "\n" + _NEXT)
+    sys.stdout.write(_stored(settings, names) + "\n")
+    sys.stdout.write(_NEXT.format(data=f" --data {options.data}" if options.data else ""))
 
 
 def _refuse_a_mixture(settings: Settings) -> None:
