@@ -123,7 +123,20 @@ class CandleBatch:
 
     def candles(self) -> list[Candle]:
         """Give the rows as objects."""
-        return [Candle(**row) for row in _rows(self.to_arrow())]
+        # Not by way of Arrow: the dataflow asks for a few candles at a time, and building a batch costs more.
+        columns: tuple[list[Any], ...] = (
+            self.start.tolist(),
+            self.open.tolist(),
+            self.high.tolist(),
+            self.low.tolist(),
+            self.close.tolist(),
+            _sums(self.volume),
+            _sums(self.quote_volume),
+            self.trade_count.tolist(),
+            _sums(self.taker_buy_volume),
+            self.complete.tolist(),
+        )
+        return [Candle(self.instrument, self.timeframe, *row, self.revision) for row in zip(*columns, strict=True)]
 
 
 _COLUMNS = (
@@ -152,6 +165,14 @@ def _rows(rows: pa.RecordBatch | pa.Table) -> list[dict[str, Any]]:
     return [
         dict(zip(columns, row, strict=True)) for row in zip(*(c.to_pylist() for c in columns.values()), strict=True)
     ]
+
+
+def _sums(words: NDArray[np.uint64]) -> list[Decimal]:
+    return [Decimal(low | _signed(high) << 64).scaleb(-SUM_SCALE, EXACT) for low, high in words.tolist()]
+
+
+def _signed(word: int) -> int:
+    return word - (word >> 63 << 64)
 
 
 def _decimals(words: NDArray[np.uint64]) -> "pa.Array[Any]":
