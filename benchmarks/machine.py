@@ -1,0 +1,23 @@
+"""The machine that figures belong to."""
+
+import os
+import platform
+from pathlib import Path
+
+
+def described() -> str:
+    """Say cores, processor, memory and Python in one line."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
+    return (
+        f"{os.cpu_count()} cores, {_processor()}, {memory:.0f} GiB of memory, "
+        f"{platform.system()}, Python {platform.python_version()}"
+    )
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
