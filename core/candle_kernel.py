@@ -120,6 +120,9 @@ def fold(
     """
     ring = len(slots)
     n = len(ts)
+    # The interval and the slot of the last trade: the next one mostly lies there too, and divisions are slow.
+    start, at = cursor[NEXT_START], 0
+    known_to = start
     while True:
         row = cursor[ROW]
         if row > n:
@@ -134,6 +137,7 @@ def fold(
             while cursor[NEXT_START] + frame <= cursor[WATERMARK]:
                 start = cursor[NEXT_START]
                 at = start // frame % ring
+                known_to = start + frame
                 if slots[at, START] != start:
                     # The empty intervals up to the next open candle, or up to the watermark.
                     to = cursor[WATERMARK] // frame * frame
@@ -163,7 +167,10 @@ def fold(
             cursor[ROW] = n + 1
             return True
         time, trade = ts[row], ids[row]
-        start = time // frame * frame
+        if not start <= time < known_to:
+            start = time // frame * frame
+            at = start // frame % ring
+            known_to = start + frame
         if start < cursor[NEXT_START]:
             if cursor[LATE] == len(late):
                 return False
@@ -171,7 +178,6 @@ def fold(
             cursor[LATE] += 1
             cursor[ROW] = row + 1
             continue
-        at = start // frame % ring
         paid = price[row]
         if slots[at, START] == NOTHING:
             slots[at, START], slots[at, COUNT] = start, 0

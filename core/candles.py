@@ -124,7 +124,10 @@ class CandleBatch:
     def candles(self) -> list[Candle]:
         """Give the rows as objects."""
         # Not by way of Arrow: the dataflow asks for a few candles at a time, and building a batch costs more.
+        n = len(self)
         columns: tuple[list[Any], ...] = (
+            [self.instrument] * n,
+            [self.timeframe] * n,
             self.start.tolist(),
             self.open.tolist(),
             self.high.tolist(),
@@ -135,8 +138,9 @@ class CandleBatch:
             self.trade_count.tolist(),
             _sums(self.taker_buy_volume),
             self.complete.tolist(),
+            [self.revision] * n,
         )
-        return [Candle(self.instrument, self.timeframe, *row, self.revision) for row in zip(*columns, strict=True)]
+        return [Candle(*row) for row in zip(*columns, strict=True)]
 
 
 _COLUMNS = (

@@ -145,4 +145,4 @@ def _repeat(text: str, n: int) -> "pa.Array[Any]":
     # Built from its bytes: a tenth of the time of `pa.repeat` or of a cast, and each micro-batch needs two.
     data = text.encode()
     ends = np.arange(n + 1, dtype=np.int32) * np.int32(len(data))
-    return pa.StringArray.from_buffers(n, pa.py_buffer(ends), pa.py_buffer(data * n))
+    return pa.StringArray.from_buffers(n, pa.py_buffer(ends.data), pa.py_buffer(data * n))
