@@ -7,7 +7,8 @@ from itertools import pairwise
 import msgspec
 import numpy as np
 
-from core.errors import MalformedFrame
+from core.candle_fold import to_integers
+from core.errors import IntegrityError, MalformedFrame
 from core.instruments import Instrument
 from core.records import Kind, Mark, Quarantined, RecordBlock, Tick
 from core.trades import TradeBatch
@@ -42,7 +43,15 @@ class Sighted:
     id_space: str
 
 
-Decoded = Arrivals | Sighted | Quarantined
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Say that a feed was read up to an offset, whatever that brought."""
+
+    feed: str
+    offset: int
+
+
+Decoded = Arrivals | Sighted | Quarantined | Reached
 
 
 class Decoder:
@@ -77,12 +86,20 @@ class Decoder:
                                 record.payload[: Quarantined.KEPT_BYTES],
                             )
                         )
+        found.append(Reached(block.feed, block.last_offset))
         return known, found
 
 
 def _other(known: dict[str, str], feed: str, kind: Kind, offset: int, payload: bytes) -> list[Decoded]:
     if kind is Kind.TRADES:
-        return _arrive(known, feed, TradeBatch.from_ipc(payload, offset))
+        batch = TradeBatch.from_ipc(payload, offset)
+        try:
+            to_integers(batch.price)
+            to_integers(batch.size)
+        except IntegrityError as error:
+            # Frames are read digit by digit; these came as doubles, and no fold could sum them exactly.
+            raise MalformedFrame(str(error)) from None
+        return _arrive(known, feed, batch)
     if kind is Kind.COMMAND:
         return []
     event = _MARK.decode(payload) if kind is Kind.MARK else _TICK.decode(payload)

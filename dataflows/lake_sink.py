@@ -16,11 +16,15 @@ PARTITION = "market"
 
 @dataclass(frozen=True, slots=True)
 class LakeRows:
-    """Hold rows for the lake that records of one feed led to; each row carries the offset of its record."""
+    """Hold rows for the lake that records of one feed led to; each row carries the offset of its record.
+
+    ``reached`` says that all records up to that offset have been read (-1: it says nothing).
+    """
 
     feed: str
     trades: Sequence[TradeBatch]
     candles: Sequence[CandleBatch]
+    reached: int = -1
 
 
 @dataclass(slots=True)
@@ -75,6 +79,8 @@ class LakePartition(StatefulSinkPartition[LakeRows, None]):
         """Collect the rows that are not committed yet."""
         for rows in values:
             after = self._committed.get(rows.feed, -1)
+            if rows.reached > after:
+                self._reached[rows.feed] = max(self._reached.get(rows.feed, -1), rows.reached)
             for batch in rows.trades:
                 self._collect(rows.feed, batch, after, self._trades)
             for candles in rows.candles:

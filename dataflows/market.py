@@ -13,7 +13,7 @@ from bytewax.dataflow import Dataflow
 
 from core.settings import CandleSettings
 from dataflows.decide import History, Placed, decide
-from dataflows.decode import Arrivals, Decoder
+from dataflows.decode import Arrivals, Decoder, Reached
 from dataflows.lake_sink import PARTITION, LakeRows, LakeSink
 from dataflows.ledger_sink import LedgerSink
 from dataflows.source import JournalSource
@@ -40,16 +40,17 @@ def market(
     by_feed = op.key_on("by_feed", blocks, lambda block: block.feed)
     decoded = op.stateful_flat_map("decode", by_feed, Decoder(feeds))
     arrivals = op.filter_map("arrivals", decoded, _of_instrument)
-    noted = op.filter_map("noted", decoded, lambda item: None if isinstance(item[1], Arrivals) else item)
+    noted = op.filter_map("noted", decoded, lambda item: None if isinstance(item[1], Arrivals | Reached) else item)
+    reached = op.filter_map("reached", decoded, _position)
     checked = op.stateful_flat_map("continuity", arrivals, partial(check_continuity, lateness=lateness))
     advanced = op.stateful_flat_map(
         "candles", checked, partial(form_candles, timeframes=timeframes, lateness=lateness)
     )
     outcomes = op.stateful_flat_map("strategies", advanced, partial(decide, placed=placed, history=history))
 
-    op.output("lake", op.filter_map("lake_rows", advanced, _lake_rows), lake)
+    op.output("lake", op.merge("lake_input", op.filter_map("lake_rows", advanced, _lake_rows), reached), lake)
     told = op.filter_map("told", advanced, lambda item: item[1] if _tells(item[1]) else None)
-    rows = op.merge("ledger_rows", op.key_rm("noted_rows", noted), told, op.key_rm("outcome_rows", outcomes))
+    rows: Any = op.merge("ledger_rows", op.key_rm("noted_rows", noted), told, op.key_rm("outcome_rows", outcomes))
     op.output("ledger", rows, ledger)
     return flow
 
@@ -63,6 +64,12 @@ def _lake_rows(item: tuple[str, Advanced]) -> tuple[str, LakeRows] | None:
     if not advanced.trades and not advanced.base:
         return None
     return PARTITION, LakeRows(advanced.feed, advanced.trades, advanced.base)
+
+
+def _position(item: tuple[str, Any]) -> tuple[str, LakeRows] | None:
+    if not isinstance(item[1], Reached):
+        return None
+    return PARTITION, LakeRows(item[1].feed, (), (), item[1].offset)
 
 
 def _tells(advanced: Advanced) -> bool:

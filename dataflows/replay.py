@@ -5,18 +5,21 @@ The same path as live, fed from files. Everything may be repeated: what is store
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from core.errors import JournalFull, MalformedFrame, UserError
+from core.errors import IntegrityError, JournalFull, MalformedFrame, TransientError, UserError
 from core.instruments import Instrument
 from core.records import Kind, Mark, Record, RecordBlock
 from core.settings import Settings
+from dataflows.room import RESERVED_BYTES, free_bytes, full, refuse_full_disk
 from dataflows.running import run
 from dataflows.system import opened
+from exchanges.messages import Ack, ErrorReply
 from exchanges.registry import venue as venue_named
 from storage import recordings
 from storage.journal import Journal
@@ -24,6 +27,7 @@ from storage.trade_files import TradeFiles
 
 _GROUP = 4_096
 _PACE = 0.05
+_LONGEST_COMMAND = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,7 @@ class _Recording:
     venue: str
     records: Callable[[], Iterator[Record]]
     total: int
+    close: Callable[[], None] = lambda: None
 
 
 def replay(
@@ -96,11 +101,13 @@ def replay(
     began = time.monotonic()
     on_progress(Progress(0, 0, 0, "checking the files"))
     recording = _of_frames(files, venue) if venue else _of_trades(files, instrument or "")
-    with opened(settings, f"replay {' '.join(file.name for file in files)}") as system:
-        feeder = _Feeder(system.journal, recording, speed)
+    command = f"replay {' '.join(file.name for file in files)}"[:_LONGEST_COMMAND]
+    with closing(recording), _full_disk_told(settings.data), opened(settings, command) as system:
+        feeder = _Feeder(system.journal, recording, speed, settings)
         told, written = system.told, system.written
 
         def seen(block: RecordBlock) -> None:
+            refuse_full_disk(settings.data, -RESERVED_BYTES // 2)
             done = min(max(block.last_offset - feeder.first + 1, 0), recording.total)
             on_progress(Progress(done, recording.total, written.trades, "folding"))
 
@@ -126,6 +133,17 @@ def replay(
         )
 
 
+@contextmanager
+def _full_disk_told(data: Path) -> Iterator[None]:
+    """Say that the disk is full where that is what made something fail, whatever that said of it."""
+    try:
+        yield
+    except (TransientError, IntegrityError, OSError) as error:
+        if data.exists() and free_bytes(data) < RESERVED_BYTES // 2:
+            raise full(data) from error
+        raise
+
+
 def _of_frames(files: Sequence[Path], name: str) -> _Recording:
     venue = venue_named(name)
     total = 0
@@ -140,10 +158,11 @@ def _of_frames(files: Sequence[Path], name: str) -> _Recording:
 
 def _readable(parse: Callable[[bytes, int], Any], frame: bytes) -> bool:
     try:
-        parse(frame, 0)
+        found = parse(frame, 0)
     except MalformedFrame:
         return False
-    return True
+    # Many venues acknowledge in the same words.
+    return not found or not all(isinstance(message, Ack | ErrorReply) for message in found)
 
 
 def _of_trades(files: Sequence[Path], name: str) -> _Recording:
@@ -155,21 +174,23 @@ def _of_trades(files: Sequence[Path], name: str) -> _Recording:
         for batch in trades.batches():
             yield Record(Kind.TRADES, int(batch.received[-1]), batch.to_ipc())
 
-    return _Recording(f"replay-{instrument.venue}", instrument.venue, records, trades.records)
+    return _Recording(f"replay-{instrument.venue}", instrument.venue, records, trades.records, trades.close)
 
 
 class _Feeder:
     """Append a recording to its feed in a thread of its own, waiting where the journal is full."""
 
-    def __init__(self, journal: Journal, recording: _Recording, speed: float | None) -> None:
+    def __init__(self, journal: Journal, recording: _Recording, speed: float | None, settings: Settings) -> None:
         self._journal = journal
         self._recording = recording
         self._speed = speed
+        self._data, self._segment_bytes = settings.data, settings.journal.segment_bytes
         self._error: BaseException | None = None
         self._end: int | None = None
         self._thread = Thread(target=self._run, name="feeder", daemon=True)
         self.reading: Any = None
-        self.first = journal.last_offset(recording.feed) + 1
+        self._last = journal.last_offset(recording.feed)
+        self.first = self._last + 1
 
     def __enter__(self) -> "_Feeder":
         self._thread.start()
@@ -191,32 +212,40 @@ class _Feeder:
 
     def _run(self) -> None:
         try:
-            last = self.first - 1
-            records = self._recording.records()
-            began: tuple[float, int] | None = None
-            while group := list(islice(records, _GROUP if self._speed is None else 64)):
-                if self._speed is not None:
-                    began = began or (time.monotonic(), group[0].received_at)
-                    self._wait_until(began[0] + (group[-1].received_at - began[1]) / 1e6 / self._speed)
-                last = self._append(group)
-                received = group[-1].received_at
-            last = self._append([Mark("ended", cause="replay").record(received)])
-            self._end = last
+            self._feed()
         except BaseException as error:  # noqa: BLE001 - raised again by check(), in the caller's thread
             self._error = error
-            self._end = self._journal.last_offset(self._recording.feed)
+        self._end = self._last
 
-    def _append(self, group: list[Record]) -> int:
+    def _feed(self) -> None:
+        records = self._recording.records()
+        began: tuple[float, int] | None = None
+        received = 0
+        while group := list(islice(records, _GROUP if self._speed is None else 64)):
+            if self._speed is not None:
+                began = began or (time.monotonic(), group[0].received_at)
+                self._wait_until(began[0] + (group[-1].received_at - began[1]) / 1e6 / self._speed)
+            self._append(group)
+            received = group[-1].received_at
+        self._append([Mark("ended", cause="replay").record(received)])
+
+    def _append(self, group: list[Record]) -> None:
         while True:
+            self._refuse_stopped()
+            # The journal takes a whole segment at a time, and prepares it before it is needed.
+            refuse_full_disk(self._data, self._segment_bytes)
             try:
-                return self._journal.append(self._recording.feed, group)
+                self._last = self._journal.append(self._recording.feed, group)
             except JournalFull:
-                if self.reading is not None and self.reading.stop.is_set():
-                    raise
                 time.sleep(_PACE)
+            else:
+                return
 
     def _wait_until(self, at: float) -> None:
         while (left := at - time.monotonic()) > 0:
-            if self.reading is not None and self.reading.stop.is_set():
-                raise KeyboardInterrupt
+            self._refuse_stopped()
             time.sleep(min(left, _PACE))
+
+    def _refuse_stopped(self) -> None:
+        if self.reading is not None and self.reading.stop.is_set():
+            raise KeyboardInterrupt

@@ -67,11 +67,10 @@ def _stopping(reading: Reading) -> Iterator[None]:
     if current_thread() is not main_thread():
         yield
         return
-    interrupted = False
+    received: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal interrupted
-        interrupted = interrupted or number == signal.SIGINT
+        received.append(number)
         reading.stop.set()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -80,8 +79,9 @@ def _stopping(reading: Reading) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if interrupted:
-        raise KeyboardInterrupt
+    if received:
+        # Whoever called decides what being told to stop means for its own ending.
+        signal.raise_signal(received[0])
 
 
 def _first_of_ours(error: BaseException | None) -> TidemillError | None:

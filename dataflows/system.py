@@ -1,6 +1,6 @@
 """The parts of a running system, opened together: data folder, ledger, lake, journal, and the flow over them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +9,7 @@ from threading import Lock
 from bytewax.dataflow import Dataflow
 
 from core.candles import Candle
-from core.errors import UserError
+from core.errors import IntegrityError, UserError
 from core.records import RecordBlock
 from core.settings import Settings
 from dataflows.decide import place
@@ -58,6 +58,7 @@ class System:
     def flow(self, reading: Reading, limit: int = RECORDS) -> Dataflow:
         """Wire the market dataflow over every feed that the ledger knows, ``limit`` journal records an item."""
         feeds = self.ledger.feeds()
+        self._refuse_to_forget(feeds)
         return market(
             JournalSource(self.journal, sorted(feeds), reading, limit),
             feeds,
@@ -67,6 +68,19 @@ class System:
             LakeSink(lambda: LakeWriter(self.session.cursor(), PARTITION), self.written),
             LedgerSink(lambda: Ledger(self.address), self.told),
         )
+
+    def _refuse_to_forget(self, feeds: Iterable[str]) -> None:
+        """Refuse to begin anew where the journal no longer tells all that the recovery store knew."""
+        if self.recovery.exists():
+            return
+        committed = LakeWriter(self.session, PARTITION).offsets()
+        for feed in feeds:
+            first = self.journal.first_offset(feed)
+            if feed in committed and first > 0:
+                raise IntegrityError(
+                    f"the recovery store {self.recovery} is missing, and the journal of {feed!r} begins at {first}: "
+                    "bring the store back from a backup"
+                )
 
     def revise(self) -> Revised:
         """Work off the dirty minutes that are ready."""

@@ -7,7 +7,6 @@ subscription and never sends anything.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import msgspec
 import numpy as np
@@ -39,15 +38,15 @@ class Binance:
     futures: bool
     channels: Mapping[str, tuple[str, str]]
     listed: Mapping[str, Instrument] = field(default_factory=dict)
-    exchange: Literal["binance"] = "binance"
+    exchange: str = "binance"
 
     def instrument(self, native: str) -> Instrument:
         """Give the instrument of a symbol; raise `MalformedFrame` where it is unknown."""
-        return self.listed.get(native) or split(native, self.futures)
+        return self.listed.get(native) or split(native, self.futures, self.exchange)
 
     def native(self, instrument: Instrument) -> str:
         """Give the symbol; raise `UserError` where this market has no such instrument."""
-        return join(instrument, self.futures)
+        return join(instrument, self.futures, self.exchange)
 
     def subscriptions(self, instruments: Sequence[Instrument], channels: Sequence[str]) -> list[Connection]:
         """Give the connections for all instruments on all channels; raise `UnknownName` for other channels.

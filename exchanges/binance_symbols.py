@@ -24,7 +24,7 @@ _MAX_BASE = 20
 
 
 @lru_cache(maxsize=8192)
-def split(symbol: str, futures: bool) -> Instrument:
+def split(symbol: str, futures: bool, exchange: str = "binance") -> Instrument:
     """Give the instrument that a symbol names, by its quote asset; raise `MalformedFrame` where none fits.
 
     Source: exchanges' symbol rules, ``BTCUSDT`` and, for USD-M delivery, ``BTCUSDT_260327``.
@@ -40,13 +40,13 @@ def split(symbol: str, futures: bool) -> Instrument:
     for quote in QUOTE_ASSETS:
         base = match[1].removesuffix(quote)
         if base != match[1] and 1 <= len(base) <= _MAX_BASE:
-            return Instrument("binance", base, quote, expiry, native=symbol)
+            return Instrument(exchange, base, quote, expiry, native=symbol)
     raise _unknown(symbol)
 
 
-def join(instrument: Instrument, futures: bool) -> str:
+def join(instrument: Instrument, futures: bool, exchange: str = "binance") -> str:
     """Give the symbol of an instrument; raise `UserError` where this market has no such instrument."""
-    if instrument.venue != "binance" or bool(instrument.expiry) != futures:
+    if instrument.venue != exchange or bool(instrument.expiry) != futures:
         market = "USD-M futures" if futures else "spot"
         raise UserError(f"{instrument.name} is not an instrument of Binance {market}")
     if instrument.native:

@@ -6,9 +6,10 @@ from dataclasses import replace
 from core.errors import UnknownName
 from core.instruments import Instrument
 from exchanges.binance import SPOT, USDM
+from exchanges.simulated import SIMULATED
 from exchanges.venue import Venue
 
-_DECLARED = (SPOT, USDM)
+_DECLARED = (SPOT, USDM, SIMULATED)
 
 VENUES: dict[str, Venue] = {venue.name: venue for venue in _DECLARED}
 """The venues as declared, at their own addresses."""

@@ -40,7 +40,7 @@ class Listing:
 
 
 def _spot(base: str, tick: str, lot: str) -> Instrument:
-    return Instrument("binance", base, "USDT", native=f"{base}USDT", tick=Decimal(tick), lot=Decimal(lot))
+    return Instrument("simulated", base, "USDT", native=f"{base}USDT", tick=Decimal(tick), lot=Decimal(lot))
 
 
 LISTINGS: tuple[Listing, ...] = (

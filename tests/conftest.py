@@ -6,8 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from core.trades import TradeBatch
+
+# A shared machine is slow at times: speed is measured in benchmarks/, not here.
+settings.register_profile("tidemill", deadline=None)
+settings.load_profile("tidemill")
 
 SAMPLE = Path(os.environ.get("TIDEMILL_SAMPLE", Path(__file__).parents[2] / "shared" / "sample"))
 

@@ -87,6 +87,12 @@ def stop_run(cursor: psycopg.Cursor[Any], run: str, error: str | None) -> None:
     cursor.execute(_STOP, {"id": run, "error": error})
 
 
+def runs(cursor: psycopg.Cursor[Any]) -> dict[str, tuple[str, str | None]]:
+    """Read runs; see `Ledger.runs`."""
+    rows = cursor.execute("SELECT id, state, error FROM runs ORDER BY id").fetchall()
+    return {run: (state, error) for run, state, error in rows}
+
+
 def signals(cursor: psycopg.Cursor[Any], run: str | None) -> list[Signal]:
     """Read signals; see `Ledger.signals`."""
     rows = cursor.execute(_SIGNALS, {"run": run})

@@ -108,6 +108,11 @@ class Ledger:
         with self._transaction() as cursor:
             decisions.stop_run(cursor, run, error)
 
+    def runs(self) -> dict[str, tuple[str, str | None]]:
+        """Give the state of every run (running, stopped, failed) and what it failed of, by id."""
+        with self._transaction() as cursor:
+            return decisions.runs(cursor)
+
     def insert_signals(self, signals: Sequence[Signal]) -> None:
         """Write signals, each once, in one transaction.
 

@@ -1,3 +1,4 @@
+import itertools
 from collections import defaultdict
 from decimal import Decimal
 
@@ -37,7 +38,7 @@ def fold_all(trades, tf="1s", lateness=0, cuts=()):
     state = CandleFold.start(NAME, TIMEFRAMES[tf], lateness)
     closed, late = [], []
     edges = [0, *sorted(cuts), len(trades)]
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in itertools.pairwise(edges):
         state, folded = fold_trades(state, trades.take(slice(low, high)))
         closed.append(folded.closed)
         late += (folded.late + low).tolist()

@@ -1,5 +1,6 @@
 """Candles of every timeframe, and what is proven about them."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -48,7 +49,7 @@ def run(trades, timeframes=tuple(TIMEFRAMES), lateness=0, cuts=()):
     series = CandleSeries.start(NAME, timeframes, lateness)
     formed = []
     edges = [0, *sorted(cuts), len(trades)]
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in itertools.pairwise(edges):
         ids, found = continuity.follow(ids, trades.take(slice(low, high)))
         series, more = candle_series.take(series, found)
         formed.append(more)

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -32,7 +34,7 @@ def run(ids, lateness=5 * STEP, cuts=(), finish=True):
     state = Continuity(NAME, "trade", lateness)
     edges = [0, *sorted(cuts), len(ids)]
     all_found = []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in itertools.pairwise(edges):
         state, found = follow(state, batch(ids[low:high]))
         all_found.append(found)
     if finish:

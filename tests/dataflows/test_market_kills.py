@@ -35,7 +35,7 @@ DISTURBANCE = Disturbance(
 def fill(data: Path, recording: Path) -> None:
     """Put the recording into the journal of a new data folder, and register its feed."""
     with opened(settings_of(data), "fill") as system:
-        system.ledger.register_feed("invented", "binance")
+        system.ledger.register_feed("invented", "simulated")
         frames = recordings.frames([recording])
         while group := list(islice(frames, 2_000)):
             system.journal.append("invented", group)

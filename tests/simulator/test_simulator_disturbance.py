@@ -16,7 +16,7 @@ from simulator.market import InventedMarket
 from simulator.wire import Frame
 
 Key = tuple[str, int]
-NAMES = {f"{base}USDT": f"binance:{base}-USDT" for base in ("BTC", "ETH", "SOL")}
+NAMES = {f"{base}USDT": f"simulated:{base}-USDT" for base in ("BTC", "ETH", "SOL")}
 SPAN = 4 * MINUTE
 ALL = Disturbance(9, hole=0.01, duplicate=0.02, reorder=0.05, late=0.02, garbage=0.01)
 

@@ -64,10 +64,10 @@ def test_a_span_is_a_cut_of_the_whole(gather: Any, skipped: int, duration: int) 
 
 
 def test_the_end_of_a_span_belongs_to_the_next(gather: Any) -> None:
-    whole = gather(InventedMarket(4), MINUTE)["binance:BTC-USDT"]
+    whole = gather(InventedMarket(4), MINUTE)["simulated:BTC-USDT"]
     edge = int(whole.ts[len(whole) // 2])
-    head = gather(InventedMarket(4), edge - START)["binance:BTC-USDT"]
-    tail = gather(InventedMarket(4), START + MINUTE - edge, start=edge)["binance:BTC-USDT"]
+    head = gather(InventedMarket(4), edge - START)["simulated:BTC-USDT"]
+    tail = gather(InventedMarket(4), START + MINUTE - edge, start=edge)["simulated:BTC-USDT"]
     assert head.ts[-1] < edge == tail.ts[0]
     assert same({"x": TradeBatch.concat([head, tail])}, {"x": whole})
 
@@ -84,8 +84,8 @@ def test_chunks_come_in_order_one_batch_an_instrument() -> None:
 
 
 def test_another_instrument_changes_nothing_but_receipt(gather: Any) -> None:
-    alone = gather(InventedMarket(5, LISTINGS[:1]), 25 * MINUTE)["binance:BTC-USDT"]
-    among = gather(InventedMarket(5), 25 * MINUTE)["binance:BTC-USDT"]
+    alone = gather(InventedMarket(5, LISTINGS[:1]), 25 * MINUTE)["simulated:BTC-USDT"]
+    among = gather(InventedMarket(5), 25 * MINUTE)["simulated:BTC-USDT"]
     assert same({"x": replace(alone, received=among.received)}, {"x": among})
 
 
@@ -144,7 +144,7 @@ def test_receipt_never_falls_along_the_one_connection(three_hours: Market) -> No
 
 
 def test_receipt_does_not_fall_at_the_edge_of_a_block(gather: Any) -> None:
-    busy = InventedMarket(1, [replace(one, rate=1_000.0) for one in LISTINGS[:2]])
+    busy = InventedMarket(2, [replace(one, rate=1_000.0) for one in LISTINGS[:2]])
     batches = gather(busy, 2 * SECOND, start=START + BLOCK - SECOND).values()
     before = max(batch.received[batch.ts < START + BLOCK].max() for batch in batches)
     after = [batch.received[batch.ts >= START + BLOCK] for batch in batches]
@@ -227,7 +227,7 @@ def test_memory_is_bounded_by_a_block(gather: Any) -> None:
         {"beta": 1.1},
         {"notional": 0.0},
         {"first_id": -1},
-        {"instrument": Instrument.parse("binance:BTC-USDT")},
+        {"instrument": Instrument.parse("simulated:BTC-USDT")},
     ],
 )
 def test_a_listing_that_makes_no_market_is_refused(broken: dict[str, Any]) -> None:

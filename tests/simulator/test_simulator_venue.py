@@ -12,7 +12,7 @@ from simulator.market import InventedMarket
 
 
 def test_the_venue_reads_every_trade_and_refuses_all_garbage() -> None:
-    binance = venue("binance")
+    binance = venue("simulated")
     truth = Truth()
     read = 0
     for frame in disturb(frames(InventedMarket(6), 3 * MINUTE), Disturbance(1, garbage=0.1), truth):

@@ -7,16 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from core.errors import UserError
 from core.settings import Settings
 from core.timeframes import HOUR
 from dataflows.replay import replay
 from simulator.frames import write_recording
-from simulator.listing import LISTINGS
 from simulator.market import InventedMarket
-from storage.data_folder import DataFolder
-from storage.ledger.schema import pending
-from storage.ledger.server import serve
 from tidemill.commands.replay import drawn, watched
 from tidemill.configuration import configured
 from tidemill.query import catalog, rows
@@ -27,9 +22,6 @@ _SEED = 1
 _CANDLES = """
     SELECT start, open, high, low, close, volume, trade_count AS trades, complete
     FROM candles WHERE timeframe = '5m' AND instrument = '{instrument}' ORDER BY start DESC LIMIT 5"""
-_MIXTURE = """
-    SELECT EXISTS (FROM trades) AS trades,
-           EXISTS (FROM trades WHERE instrument = '{instrument}' AND trade_id = {first_id}) AS invented"""
 _SIGNALS = """
     SELECT decided_at, instrument, timeframe, side, target, price, reason
     FROM signals ORDER BY decided_at DESC, instrument, side LIMIT 10"""
@@ -53,36 +45,18 @@ def up(
     Example: tidemill up
     """
     settings, options = configured(ctx), ctx.obj
-    _refuse_a_mixture(settings)
     with tempfile.TemporaryDirectory(prefix="tidemill-up-") as scratch, progress() as report:
         market = InventedMarket(_SEED)
         report(0, 0, f"inventing {hours} hours of a market")
         recording = Path(scratch) / "invented-market.ws.gz"
         write_recording(recording, market, market.start, hours * HOUR)
         summary = replay(
-            settings, [recording], venue="binance", instrument=None, speed=None, on_progress=watched(report)
+            settings, [recording], venue="simulated", instrument=None, speed=None, on_progress=watched(report)
         )
     sys.stdout.write(drawn("invented market", summary) + "\n")
     names = [listing.instrument.name for listing in market.listings]
     sys.stdout.write(_stored(settings, names) + "\n")
     sys.stdout.write(_NEXT.format(data=f" --data {options.data}" if options.data else ""))
-
-
-def _refuse_a_mixture(settings: Settings) -> None:
-    """Keep invented trades out of a folder of real ones; a folder that has them already may be run again."""
-    folder, first = DataFolder(settings.data), LISTINGS[0]
-    if not folder.exists:
-        return
-    with serve(settings, folder) as address:
-        if pending(address):
-            return  # A first start that did not get far.
-    with catalog(settings) as connection:
-        found = rows(connection, _MIXTURE.format(instrument=first.instrument.name, first_id=first.first_id))
-    if found[0]["trades"] and not found[0]["invented"]:
-        raise UserError(
-            f"{settings.data} holds recorded trades, and invented ones would be mixed with them: "
-            "name another folder, as in tidemill up --data invented"
-        )
 
 
 def _stored(settings: Settings, instruments: list[str]) -> str:
