@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -26,6 +25,7 @@ from storage.journal import Journal
 from storage.trade_files import TradeFiles
 
 _GROUP = 4_096
+_GROUP_BYTES = 8 * 1024 * 1024
 _PACE = 0.05
 _LONGEST_COMMAND = 200
 
@@ -177,6 +177,19 @@ def _of_trades(files: Sequence[Path], name: str) -> _Recording:
     return _Recording(f"replay-{instrument.venue}", instrument.venue, records, trades.records, trades.close)
 
 
+def _groups(records: Iterator[Record], most: int) -> Iterator[list[Record]]:
+    group: list[Record] = []
+    size = 0
+    for record in records:
+        group.append(record)
+        size += len(record.payload)
+        if len(group) >= most or size >= _GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
 class _Feeder:
     """Append a recording to its feed in a thread of its own, waiting where the journal is full."""
 
@@ -221,7 +234,7 @@ class _Feeder:
         records = self._recording.records()
         began: tuple[float, int] | None = None
         received = 0
-        while group := list(islice(records, _GROUP if self._speed is None else 64)):
+        for group in _groups(records, _GROUP if self._speed is None else 64):
             if self._speed is not None:
                 began = began or (time.monotonic(), group[0].received_at)
                 self._wait_until(began[0] + (group[-1].received_at - began[1]) / 1e6 / self._speed)

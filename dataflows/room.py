@@ -25,6 +25,7 @@ def full(path: Path) -> TransientError:
     """Give the error that says that the disk of a folder is full, and what to do."""
     left = free_bytes(path) >> 20
     return TransientError(
-        f"the disk of the data folder {path} is full ({left} MiB left): free some space and run the command again; "
+        f"the disk of the data folder {path} is full ({left} MiB left, "
+        f"{RESERVED_BYTES >> 20} MiB are kept in reserve): free some space and run the command again; "
         "what is stored is whole"
     )
