@@ -78,7 +78,7 @@ VIEWS = (
         ("strategy", "VARCHAR", "the strategy's name"),
         ("instrument", "VARCHAR", "the instrument's name"),
         ("timeframe", "VARCHAR", "the timeframe it decides on"),
-        ("params", "JSON", "the parameters it runs with"),
+        ("params", "VARCHAR", "the parameters it runs with, as JSON"),
         ("code", "VARCHAR", "hash of the strategy's code"),
         ("started", _TIME, "when this row was written, UTC"),
         ("state", "VARCHAR", "running, stopped or failed"),

@@ -39,7 +39,7 @@ def _typed(error: duckdb.Error, secret: str) -> TidemillError:
         return TransientError(f"the lake's server does not answer: is it running? ({_brief(text)})")
     if isinstance(error, duckdb.OutOfMemoryException) or "no space left" in low:
         return TransientError(f"memory or disk is short: free some and try again ({_brief(text)})")
-    if isinstance(error, duckdb.CatalogException):
+    if isinstance(error, duckdb.CatalogException) or "creating a new ducklake is explicitly disabled" in low:
         return UserError(f"the lake lacks a table: run `tidemill migrate` ({_brief(text)})")
     return IntegrityError(f"the lake failed: {_brief(text)}")
 

@@ -118,7 +118,7 @@ def last_authored(connection: duckdb.DuckDBPyConnection, instruments: Iterable[s
 
 def _query(tf: Timeframe, instrument: str, start: int, end: int) -> str:
     if tf in BASE:
-        return latest(f"c.timeframe = '{tf}' AND {_where('c.', 'start', instrument, start, end)}")
+        return latest(tf, _where("c.", "start", instrument, start, end))
     # Whole intervals, those that begin in the range.
     first, past = tf.floor(start), tf.end(tf.floor(end - 1))
     whole = rolled(tf, _where("c.", "start", instrument, first, past))

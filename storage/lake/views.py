@@ -6,18 +6,6 @@ The fold is that of `core.roll_up`; a law test holds both equal.
 from core.candles import SUM_SCALE
 from core.timeframes import BASE, MINUTE, TIMEFRAMES, Timeframe
 
-_LATEST = """
-SELECT c.instrument, c.timeframe, c.start, c.open, c.high, c.low, c.close, c.volume, c.quote_volume,
-       c.trade_count, c.taker_buy_volume, c.complete, c.revision
-FROM lake.candles c
-LEFT JOIN (
-    SELECT r.instrument, r.timeframe, r.start, max(r.revision) AS newest
-    FROM lake.candles r WHERE r.revision > 0 GROUP BY ALL
-) later
-ON later.instrument = c.instrument AND later.timeframe = c.timeframe AND later.start = c.start
-WHERE c.revision = coalesce(later.newest, 0)
-"""
-
 
 def candles() -> str:
     """Give the query of the view ``candles``: all timeframes, latest revision.
@@ -25,16 +13,25 @@ def candles() -> str:
     Each timeframe is a branch of its own with its name as a constant, so that a filter on ``timeframe`` leaves
     one branch before anything is read.
     """
-    return " UNION ALL ".join([latest(), *(rolled(tf) for tf in TIMEFRAMES.values() if tf not in BASE)])
+    return " UNION ALL ".join(latest(tf) if tf in BASE else rolled(tf) for tf in TIMEFRAMES.values())
 
 
-def latest(where: str = "true") -> str:
-    """Give the query of the stored candles ``c`` that meet ``where``, each in its highest revision.
+def latest(timeframe: Timeframe, where: str = "true") -> str:
+    """Give the query of the stored candles ``c`` of a timeframe that meet ``where``, each in its highest revision.
 
     What is revised is little, so the join's other side is small.
     """
-    stored = ", ".join(f"'{tf}'" for tf in BASE)
-    return f"{_LATEST} AND c.timeframe IN ({stored}) AND {where}"
+    return f"""
+SELECT c.instrument, '{timeframe}' AS timeframe, c.start, c.open, c.high, c.low, c.close, c.volume, c.quote_volume,
+       c.trade_count, c.taker_buy_volume, c.complete, c.revision
+FROM lake.candles c
+LEFT JOIN (
+    SELECT r.instrument, r.start, max(r.revision) AS newest
+    FROM lake.candles r WHERE r.timeframe = '{timeframe}' AND r.revision > 0 GROUP BY ALL
+) later
+ON later.instrument = c.instrument AND later.start = c.start
+WHERE c.timeframe = '{timeframe}' AND c.revision = coalesce(later.newest, 0) AND {where}
+"""  # noqa: S608 - our own text
 
 
 def rolled(timeframe: Timeframe, where: str = "true") -> str:
@@ -43,9 +40,9 @@ def rolled(timeframe: Timeframe, where: str = "true") -> str:
     bucket = "epoch_us(date_trunc('month', m.start))"
     length = "epoch_us(make_timestamptz(f.bucket) + INTERVAL 1 MONTH) - f.bucket"
     if timeframe.micros:
-        bucket = (
-            f"(epoch_us(m.start) - {timeframe.shift}) // {timeframe.micros} * {timeframe.micros} + {timeframe.shift}"
-        )
+        # From an origin before the epoch: DuckDB's // rounds towards zero.
+        origin = timeframe.shift - timeframe.micros
+        bucket = f"(epoch_us(m.start) - {origin}) // {timeframe.micros} * {timeframe.micros} + {origin}"
         length = f"{timeframe.micros}"
     sums = ", ".join(
         f"sum(m.{name})::DECIMAL(38, {SUM_SCALE}) AS {name}"
@@ -67,7 +64,7 @@ FROM (
            arg_min(m.close, m.start) AS first_close,
            {sums}, sum(m.trade_count)::BIGINT AS trade_count,
            bool_and(m.complete) AS complete, count(*) AS minutes, max(m.revision) AS revision
-    FROM ({_LATEST} AND c.timeframe = '1m' AND {where}) m
+    FROM ({latest(TIMEFRAMES["1m"], where)}) m
     GROUP BY ALL
 ) f
 """  # noqa: S608 - our own text
