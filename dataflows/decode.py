@@ -11,10 +11,14 @@ from core.candle_fold import to_integers
 from core.errors import IntegrityError, MalformedFrame
 from core.instruments import Instrument
 from core.records import Kind, Mark, Quarantined, RecordBlock, Tick
+from core.timeframes import DAY
 from core.trades import TradeBatch
 from exchanges.decode import to_batches
 from exchanges.registry import venue
 from exchanges.venue import Venue
+
+MOST_AHEAD = DAY
+"""How far, in µs, a venue's time may be ahead of the time of receipt: clocks differ, but not by this much."""
 
 _MARK = msgspec.json.Decoder(Mark)
 _TICK = msgspec.json.Decoder(Tick)
@@ -107,11 +111,23 @@ def _other(known: dict[str, str], feed: str, kind: Kind, offset: int, payload: b
 
 
 def _arrive(known: dict[str, str], feed: str, batch: TradeBatch) -> list[Decoded]:
+    early = (batch.ts > batch.received + MOST_AHEAD) & (batch.received > 0)
+    if early.any():
+        refused, batch = batch.take(early), batch.take(~early)
+        return [_from_the_future(feed, refused), *(_arrive(known, feed, batch) if len(batch) else [])]
     arrivals: list[Decoded] = [Arrivals(feed, batch.instrument, int(batch.offset[-1]), batch)]
     if batch.instrument not in known:
         known[batch.instrument] = batch.id_space
         return [Sighted(feed, Instrument.parse(batch.instrument), batch.id_space), *arrivals]
     return arrivals
+
+
+def _from_the_future(feed: str, trades: TradeBatch) -> Quarantined:
+    reason = (
+        f"{len(trades)} trades of {trades.instrument} (ids from {trades.ids[0]}) are stamped more than a day after "
+        "they were received: taken as they are they would make all that follow late"
+    )
+    return Quarantined(feed, int(trades.offset[-1]), int(trades.received[-1]), reason, b"")
 
 
 def _of_one_kind(block: RecordBlock) -> list[RecordBlock]:

@@ -133,6 +133,18 @@ def test_two_streams_of_one_instrument_are_never_mixed(tmp_path):
     assert "aggregate ids" in found["unread"][0][0]
 
 
+def test_a_trade_from_the_future_does_not_make_all_others_late(tmp_path):
+    frame = '{{"e":"trade","E":{0},"s":"BTCUSDT","t":{1},"p":"10.00","q":"1.0","T":{0},"m":true,"M":true}}'
+    times = [T0 // 1_000 + i * 30_000 for i in range(20)]
+    records = [Record(Kind.FRAME, t * 1_000, frame.format(t, i + 1).encode()) for i, t in enumerate(times)]
+    records.insert(5, Record(Kind.FRAME, times[5] * 1_000, frame.format(times[5] + 10**11, 6).encode()))
+    found = run(tmp_path / "data", records)
+    assert len(found["trades"]) == 20
+    assert not found["gaps"]
+    assert len(found["first"]) == len(found["latest"])
+    assert ["after they were received" in text for (text,) in found["unread"]] == [True]
+
+
 def test_a_strategy_that_raises_is_stopped_and_the_others_go_on(tmp_path, monkeypatch):
     class Poisoned(Strategy[int]):
         name = "poisoned"
