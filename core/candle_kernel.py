@@ -69,11 +69,9 @@ def to_integers(
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _add(sums: Any, row: int, column: int, low: Any, high: Any) -> None:
-    before = sums[row, column]
-    after = before + low
-    sums[row, column] = after
-    sums[row, column + 1] += high + (np.uint64(1) if after < before else np.uint64(0))
+def _add(low: Any, high: Any, more_low: Any, more_high: Any) -> Any:
+    total = low + more_low
+    return total, high + more_high + (np.uint64(1) if total < low else np.uint64(0))
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -83,6 +81,85 @@ def _multiply(a: Any, b: Any) -> Any:
     middle = a1 * b0 + (low >> _HALF)
     other = a0 * b1 + (middle & _LOW)
     return (other << _HALF) | (low & _LOW), a1 * b1 + (middle >> _HALF) + (other >> _HALF)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _add_widened(sums: Any, at: int, column: int, low: Any, high: Any, factor: Any) -> None:
+    low, carry = _multiply(low, factor)
+    sums[at, column], sums[at, column + 1] = _add(sums[at, column], sums[at, column + 1], low, high * factor + carry)
+
+
+@njit(cache=True, nogil=True)
+def _sum_up(
+    row: int,
+    end: int,
+    at: int,
+    sums: NDArray[np.uint64],
+    ticks: NDArray[np.uint64],
+    tick_scale: NDArray[np.uint8],
+    lots: NDArray[np.uint64],
+    lot_scale: NDArray[np.uint8],
+    side: NDArray[np.int8],
+) -> None:
+    """Add the rows up to ``end`` to a slot's sums; what has the same scales is widened to `SCALE` at one stroke."""
+    none = np.uint64(0)
+    while row < end:
+        tick_places, lot_places = tick_scale[row], lot_scale[row]
+        volume, volume_high, quote, quote_high, buy, buy_high = none, none, none, none, none, none
+        while row < end and tick_scale[row] == tick_places and lot_scale[row] == lot_places:
+            volume, volume_high = _add(volume, volume_high, lots[row], none)
+            if side[row] > 0:
+                buy, buy_high = _add(buy, buy_high, lots[row], none)
+            low, high = _multiply(ticks[row], lots[row])
+            quote, quote_high = _add(quote, quote_high, low, high)
+            row += 1
+        _add_widened(sums, at, VOLUME, volume, volume_high, _WHOLE[SCALE - lot_places])
+        _add_widened(sums, at, BUY, buy, buy_high, _WHOLE[SCALE - lot_places])
+        _add_widened(sums, at, QUOTE, quote, quote_high, _WHOLE[SCALE - tick_places - lot_places])
+
+
+@njit(cache=True, nogil=True)
+def _take(
+    row: int,
+    at: int,
+    start: int,
+    end: int,
+    slots: NDArray[np.int64],
+    prices: NDArray[np.float64],
+    ts: NDArray[np.int64],
+    ids: NDArray[np.int64],
+    price: NDArray[np.float64],
+    fills: NDArray[np.int32],
+) -> Any:
+    """Take rows from ``row`` on as long as their times lie in [start, end); give the next row and the newest time.
+
+    All but the sums: see `_sum_up`.
+    """
+    n = len(ts)
+    open_ts, open_id, close_ts, close_id = (
+        slots[at, OPEN_TS],
+        slots[at, OPEN_ID],
+        slots[at, CLOSE_TS],
+        slots[at, CLOSE_ID],
+    )
+    count, newest = slots[at, COUNT], ts[row]
+    first, high, low, last = prices[at, OPEN], prices[at, HIGH], prices[at, LOW], prices[at, CLOSE]
+    while row < n and start <= ts[row] < end:
+        time, trade, paid = ts[row], ids[row], price[row]
+        newest = max(newest, time)
+        high = max(high, paid)
+        low = min(low, paid)
+        if time < open_ts or (time == open_ts and trade < open_id):
+            open_ts, open_id, first = time, trade, paid
+        if time > close_ts or (time == close_ts and trade > close_id):
+            close_ts, close_id, last = time, trade, paid
+        count += fills[row]
+        row += 1
+    slots[at, COUNT] = count
+    slots[at, OPEN_TS], slots[at, OPEN_ID] = open_ts, open_id
+    slots[at, CLOSE_TS], slots[at, CLOSE_ID] = close_ts, close_id
+    prices[at, OPEN], prices[at, HIGH], prices[at, LOW], prices[at, CLOSE] = first, high, low, last
+    return row, newest
 
 
 @njit(cache=True, nogil=True)
@@ -120,9 +197,6 @@ def fold(
     """
     ring = len(slots)
     n = len(ts)
-    # The interval and the slot of the last trade: the next one mostly lies there too, and divisions are slow.
-    start, at = cursor[NEXT_START], 0
-    known_to = start
     while True:
         row = cursor[ROW]
         if row > n:
@@ -137,7 +211,6 @@ def fold(
             while cursor[NEXT_START] + frame <= cursor[WATERMARK]:
                 start = cursor[NEXT_START]
                 at = start // frame % ring
-                known_to = start + frame
                 if slots[at, START] != start:
                     # The empty intervals up to the next open candle, or up to the watermark.
                     to = cursor[WATERMARK] // frame * frame
@@ -166,11 +239,7 @@ def fold(
         if row == n:
             cursor[ROW] = n + 1
             return True
-        time, trade = ts[row], ids[row]
-        if not start <= time < known_to:
-            start = time // frame * frame
-            at = start // frame % ring
-            known_to = start + frame
+        start = ts[row] // frame * frame
         if start < cursor[NEXT_START]:
             if cursor[LATE] == len(late):
                 return False
@@ -178,29 +247,16 @@ def fold(
             cursor[LATE] += 1
             cursor[ROW] = row + 1
             continue
-        paid = price[row]
+        at = start // frame % ring
         if slots[at, START] == NOTHING:
             slots[at, START], slots[at, COUNT] = start, 0
-            slots[at, OPEN_TS], slots[at, OPEN_ID] = time, trade
-            slots[at, CLOSE_TS], slots[at, CLOSE_ID] = time, trade
-            prices[at, :] = paid
+            slots[at, OPEN_TS], slots[at, OPEN_ID] = ts[row], ids[row]
+            slots[at, CLOSE_TS], slots[at, CLOSE_ID] = ts[row], ids[row]
+            prices[at, :] = price[row]
             sums[at, :] = np.uint64(0)
-        else:
-            prices[at, HIGH] = max(prices[at, HIGH], paid)
-            prices[at, LOW] = min(prices[at, LOW], paid)
-            if time < slots[at, OPEN_TS] or (time == slots[at, OPEN_TS] and trade < slots[at, OPEN_ID]):
-                slots[at, OPEN_TS], slots[at, OPEN_ID] = time, trade
-                prices[at, OPEN] = paid
-            if time > slots[at, CLOSE_TS] or (time == slots[at, CLOSE_TS] and trade > slots[at, CLOSE_ID]):
-                slots[at, CLOSE_TS], slots[at, CLOSE_ID] = time, trade
-                prices[at, CLOSE] = paid
-        slots[at, COUNT] += fills[row]
-        low, high = _multiply(lots[row], _WHOLE[SCALE - lot_scale[row]])
-        _add(sums, at, VOLUME, low, high)
-        if side[row] > 0:
-            _add(sums, at, BUY, low, high)
-        low, high = _multiply(ticks[row], lots[row])
-        widen = _WHOLE[SCALE - tick_scale[row] - lot_scale[row]]
-        low, carry = _multiply(low, widen)
-        _add(sums, at, QUOTE, low, high * widen + carry)
-        cursor[ROW] = row + 1
+        # Most of what follows lies in the same interval: all of it, up to the trade that closes the oldest one.
+        end = min(start + frame, cursor[NEXT_START] + frame + lateness)
+        after, newest = _take(row, at, start, end, slots, prices, ts, ids, price, fills)
+        _sum_up(row, after, at, sums, ticks, tick_scale, lots, lot_scale, side)
+        cursor[WATERMARK] = max(cursor[WATERMARK], newest - lateness)
+        cursor[ROW] = after
