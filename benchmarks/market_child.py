@@ -5,7 +5,6 @@ Run as ``python -m benchmarks.market_child decode|flow DATA_FOLDER``; prints one
 
 import json
 import os
-import resource
 import sys
 import time
 from contextlib import suppress
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.machine import peak_memory
 from benchmarks.recording import FEED, VENUE
 from core.records import Kind
 from core.settings import Settings
@@ -66,7 +66,7 @@ def pin(core: int) -> None:
 
 def decode(data: Path) -> float:
     """Give frames/s of reading every frame of the recording into a msgspec Struct and dropping it."""
-    frames = []
+    frames: list[bytes] = []
     with Journal(DataFolder(data).journal) as journal:
         after = -1
         while (block := journal.read(FEED, after, READ)) is not None:
@@ -100,7 +100,7 @@ def flow(data: Path, core: int) -> Ran:
             seconds,
             cpu,
             time.time() - started(),
-            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            peak_memory(),
         )
 
 
