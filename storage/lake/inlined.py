@@ -5,14 +5,13 @@ import duckdb
 from storage.lake.errors import typed_errors
 
 _CATALOG = "__ducklake_metadata_lake.public"
-_KEPT_SNAPSHOTS = 64
 
 
-def prune_inlined(connection: duckdb.DuckDBPyConnection) -> None:
+def prune_inlined(connection: duckdb.DuckDBPyConnection, kept: int = 64) -> None:
     """Delete versions of inlined rows that were replaced many snapshots ago.
 
     DuckLake 1.5.5 never does, not even when it expires snapshots, and reads all of them again with each update:
-    offsets, updated every second, would slow each commit a little more. Readers of the last `_KEPT_SNAPSHOTS`
+    offsets, updated every second, would slow each commit a little more. Readers of the last ``kept``
     snapshots see what they saw. Nobody asks for older offsets.
     """
     with typed_errors():
@@ -21,5 +20,5 @@ def prune_inlined(connection: duckdb.DuckDBPyConnection) -> None:
         for (table,) in tables:
             connection.execute(
                 f'DELETE FROM {_CATALOG}."{table}" WHERE end_snapshot < ?',  # noqa: S608 - DuckLake's own name
-                [(last[0] if last else 0) - _KEPT_SNAPSHOTS],
+                [(last[0] if last else 0) - kept],
             )

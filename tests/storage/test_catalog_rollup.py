@@ -10,13 +10,9 @@ from hypothesis import strategies as st
 
 from core.candles import CANDLES_SCHEMA, EXACT, Candle, candles_from_arrow
 from core.roll_up import RollUp, roll_up
-from core.settings import LedgerSettings, Settings
 from core.timeframes import BASE, DAY, MINUTE, TIMEFRAMES
 from storage import lake
 from storage.catalog import open_catalog
-from storage.data_folder import DataFolder
-from storage.ledger.schema import migrate
-from storage.ledger.server import serve
 
 LARGER = [name for name, tf in TIMEFRAMES.items() if tf not in BASE]
 NAMES = count()
@@ -27,16 +23,13 @@ def micros(*civil):
 
 
 @pytest.fixture(scope="module")
-def stored(tmp_path_factory):
-    folder = DataFolder(tmp_path_factory.mktemp("rollup") / "data")
-    with serve(Settings(ledger=LedgerSettings()), folder) as address:
-        migrate(address)
-        connection = lake.connect(address, str(folder.lake), read_only=False)
-        lake.create(connection)
-        catalog = open_catalog(address, str(folder.lake))
-        yield lake.LakeWriter(connection, "law"), catalog
-        catalog.close()
-        connection.close()
+def stored(fresh_lake, tmp_path_factory):
+    address, path = fresh_lake(), str(tmp_path_factory.mktemp("rollup"))
+    connection = lake.connect(address, path, read_only=False)
+    catalog = open_catalog(address, path)
+    yield lake.LakeWriter(connection, "law"), catalog
+    catalog.close()
+    connection.close()
 
 
 def arrow(candles):

@@ -13,14 +13,10 @@ from pydantic import SecretStr
 
 from core.candles import CandleBatch
 from core.errors import TransientError, UserError
-from core.settings import LedgerSettings, Settings
 from core.timeframes import MINUTE
 from core.trades import TradeBatch
 from storage import lake
 from storage.catalog import describe, open_catalog, statements
-from storage.data_folder import DataFolder
-from storage.ledger.schema import migrate
-from storage.ledger.server import serve
 
 ROOT = Path(__file__).parents[2]
 BTC = "binance:BTC-USDT"
@@ -28,28 +24,23 @@ T = 1_723_161_600_000_000  # 2024-08-09T00:00:00Z
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    folder = DataFolder(tmp_path_factory.mktemp("catalog's") / "data")
-    with serve(Settings(ledger=LedgerSettings()), folder) as address:
-        migrate(address)
-        connection = lake.connect(address, str(folder.lake), read_only=False)
-        lake.create(connection)
-        n = np.arange(10)
-        ts = T + n * MINUTE
-        one = np.ones(10)
-        trades = TradeBatch(
-            BTC, "trade", n, ts, ts, 100.0 + n, one, np.where(n % 2, 1, -1).astype(np.int8), one.astype(np.int32), n
-        )
-        words = np.zeros((10, 2), dtype=np.uint64)
-        words[:, 0] = 10**18
-        price = 100.0 * 2.0**n
-        quote = words * np.array([[7, 1]], dtype=np.uint64)
-        candles = CandleBatch(
-            BTC, "1m", ts, price, price, price, price, words, quote, n + 1, words, one.astype(bool), n
-        )
-        lake.LakeWriter(connection, "p0").commit([trades.to_arrow()], [candles.to_arrow()], {"f": 0})
-        connection.close()
-        yield address, str(folder.lake)
+def place(fresh_lake, tmp_path_factory):
+    address, path = fresh_lake(), str(tmp_path_factory.mktemp("catalog's"))
+    connection = lake.connect(address, path, read_only=False)
+    n = np.arange(10)
+    ts = T + n * MINUTE
+    one = np.ones(10)
+    trades = TradeBatch(
+        BTC, "trade", n, ts, ts, 100.0 + n, one, np.where(n % 2, 1, -1).astype(np.int8), one.astype(np.int32), n
+    )
+    words = np.zeros((10, 2), dtype=np.uint64)
+    words[:, 0] = 10**18
+    price = 100.0 * 2.0**n
+    quote = words * np.array([[7, 1]], dtype=np.uint64)
+    candles = CandleBatch(BTC, "1m", ts, price, price, price, price, words, quote, n + 1, words, one.astype(bool), n)
+    lake.LakeWriter(connection, "p0").commit([trades.to_arrow()], [candles.to_arrow()], {"f": 0})
+    connection.close()
+    return address, path
 
 
 @pytest.fixture(scope="module")

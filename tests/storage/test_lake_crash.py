@@ -7,12 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-
-from core.settings import LedgerSettings, Settings
 from storage import lake
-from storage.data_folder import DataFolder
-from storage.ledger.server import serve
 
 ROOT = Path(__file__).parents[2]
 ROWS = 7
@@ -52,12 +47,6 @@ while True:
 """
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    with serve(Settings(ledger=LedgerSettings()), DataFolder(tmp_path_factory.mktemp("crash") / "data")) as address:
-        yield address
-
-
 def start(address, path):
     process = subprocess.Popen(
         [sys.executable, "-c", WRITER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
@@ -77,23 +66,20 @@ def start(address, path):
     return process
 
 
-def test_what_is_committed_is_there_once_after_kill_9(address, tmp_path):
-    connection = lake.connect(address, str(tmp_path), read_only=False)
-    lake.create(connection)
+def test_what_is_committed_is_there_once_after_kill_9(lake_address, lake_connection, tmp_path):
     chance = random.Random(7)
     committed = -1
     for _ in range(KILLS):
-        process = start(address, str(tmp_path))
+        process = start(lake_address, str(tmp_path / "files"))
         try:
             time.sleep(chance.uniform(0.1, 0.6))
         finally:
             os.kill(process.pid, signal.SIGKILL)
             process.communicate()
-        offset = lake.LakeWriter(connection, "p0").offsets().get("feed", -1)
+        offset = lake.LakeWriter(lake_connection, "p0").offsets().get("feed", -1)
         assert offset >= committed
         committed = offset
         for table, number in (("trades", "trade_id"), ("candles", "trade_count")):
-            found = connection.execute(f"SELECT {number} FROM lake.{table} ORDER BY 1").fetchall()
+            found = lake_connection.execute(f"SELECT {number} FROM lake.{table} ORDER BY 1").fetchall()
             assert found == [(n,) for n in range((committed + 1) * ROWS)]
     assert committed > 0
-    connection.close()

@@ -8,26 +8,20 @@ import pytest
 
 from core.candles import CANDLES_SCHEMA, Candle
 from core.errors import IntegrityError, UnknownName
-from core.settings import LedgerSettings, Settings
 from core.timeframes import DAY, MINUTE, TIMEFRAMES
 from core.trades import TRADES_SCHEMA, TradeBatch
 from storage import lake
-from storage.data_folder import DataFolder
-from storage.ledger.server import serve
 
 T = 1_723_161_600_000_000  # 2024-08-09T00:00:00Z
 BTC, ETH, DUO = "binance:BTC-USDT", "binance:ETH-USDT", "binance:DUO-USDT"
 
 
 @pytest.fixture(scope="module")
-def connection(tmp_path_factory):
-    folder = DataFolder(tmp_path_factory.mktemp("read") / "data")
-    with serve(Settings(ledger=LedgerSettings()), folder) as address:
-        connection = lake.connect(address, str(folder.lake), read_only=False)
-        lake.create(connection)
-        fill(lake.LakeWriter(connection, "p0"))
-        yield connection
-        connection.close()
+def connection(fresh_lake, tmp_path_factory):
+    connection = lake.connect(fresh_lake(), str(tmp_path_factory.mktemp("read")), read_only=False)
+    fill(lake.LakeWriter(connection, "p0"))
+    yield connection
+    connection.close()
 
 
 def fill(writer):
