@@ -27,6 +27,7 @@ from storage.lake.order import trades_in_order
 
 TRADES = 20_000_000
 ROUNDS = 3
+ROOT = Path(__file__).parents[1]
 GOAL, PART, MEMORY = 30.0, 0.8, 600
 LISTING = replace(LISTINGS[0], rate=500.0)
 BATCH = 122_880
@@ -111,7 +112,7 @@ class Took:
 def timed(work: str, folder: Path) -> Took:
     """Measure one work in a process of its own."""
     arguments = [sys.executable, "-m", "benchmarks.candles", work, str(folder)]
-    return Took(*json.loads(subprocess.run(arguments, check=True, stdout=subprocess.PIPE).stdout))
+    return Took(*json.loads(subprocess.run(arguments, check=True, stdout=subprocess.PIPE, cwd=ROOT).stdout))
 
 
 def measure(folder: Path, trades: int, rounds: int) -> tuple[int, dict[str, list[Took]]]:

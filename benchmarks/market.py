@@ -12,9 +12,11 @@ from typing import Any
 from benchmarks.market_child import Ran
 from benchmarks.recording import record
 from benchmarks.table import Row
+from storage.data_folder import DataFolder
 
 TRADES = 3_000_000
 ROUNDS = 3
+ROOT = Path(__file__).parents[1]
 GOAL, NEXT = 500_000, 1_000_000
 
 
@@ -22,7 +24,7 @@ def child(work: str, data: Path) -> Any:
     """Run one measurement in a process of its own on the first core that this process may use."""
     core = min(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
     arguments = [sys.executable, "-m", "benchmarks.market_child", work, str(data), str(core)]
-    return json.loads(subprocess.run(arguments, check=True, stdout=subprocess.PIPE).stdout)
+    return json.loads(subprocess.run(arguments, check=True, stdout=subprocess.PIPE, cwd=ROOT).stdout)
 
 
 def measure(root: Path, trades: int, rounds: int) -> tuple[list[Ran], float]:
@@ -33,7 +35,7 @@ def measure(root: Path, trades: int, rounds: int) -> tuple[list[Ran], float]:
         decoded = max(decoded, child("decode", root / "recorded"))
         # The dataflow begins in a new folder each time; the recording moves on to the next.
         data = root / f"run{number}"
-        data.mkdir()
+        DataFolder(data).prepare()
         (root / "recorded" / "journal").rename(data / "journal")
         runs.append(Ran(**child("flow", data)))
         (data / "journal").rename(root / "recorded" / "journal")

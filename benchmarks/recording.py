@@ -13,7 +13,7 @@ from storage.data_folder import DataFolder
 from storage.journal import Journal
 
 FEED = "benchmark"
-VENUE = "binance"
+VENUE = LISTINGS[0].instrument.venue
 GROUP = 4_096
 _LONG = 10_000 * HOUR
 

@@ -13,7 +13,7 @@ from storage.journal import Journal
 CONSUMER = "market"
 """The name under which the dataflow's positions are kept in the journal."""
 
-RECORDS = 8_192
+RECORDS = 16_384
 """How many journal records are read at one stroke: Bytewax's cost is per item."""
 
 _WAIT = 0.01
