@@ -3,15 +3,16 @@
 import os
 import platform
 import resource
+from contextlib import suppress
 from pathlib import Path
 
 
 def described() -> str:
-    """Say cores, processor, memory and Python in one line."""
+    """Say cores, processor, memory, Python and how busy the machine is already, in one line."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
     return (
         f"{os.cpu_count()} cores, {_processor()}, {memory:.0f} GiB of memory, "
-        f"{platform.system()}, Python {platform.python_version()}"
+        f"{platform.system()}, Python {platform.python_version()}; load before the run {os.getloadavg()[0]:.1f}"
     )
 
 
@@ -22,6 +23,15 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+def waited() -> float:
+    """Give the seconds for which this process's threads could have run while others held their core; 0 if unknown."""
+    delays = []
+    for thread in Path("/proc/self/task").glob("*/schedstat"):
+        with suppress(OSError):
+            delays.append(int(thread.read_text().split()[1]))
+    return sum(delays) / 1e9
 
 
 def peak_memory() -> float:

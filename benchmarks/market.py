@@ -59,8 +59,9 @@ def rows(quick: bool = False) -> list[Row]:
         Row(
             f"journal → decode → candles → RSI signals → lake, one core, {trades:,} trades,"
             f" {best.candles:,} candles, {best.signals:,} signals, {best.commits} commits",
-            f"{rate:,.0f} trades/s (slowest of {rounds}: {trades / slowest:,.0f};"
-            f" by CPU time {trades / best.cpu:,.0f}; start and server included {trades / best.whole:,.0f})",
+            f"{rate:,.0f} trades/s (others held the core for {best.waited / best.seconds:.0%} of the time;"
+            f" slowest of {rounds}: {trades / slowest:,.0f}; by CPU time {trades / best.cpu:,.0f};"
+            f" start and server included {trades / best.whole:,.0f})",
             f"≥ {GOAL:,} trades/s, then {NEXT:,}",
             f"msgspec {decoded:,.0f} frames/s",
             rate >= GOAL,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.machine import peak_memory
+from benchmarks.machine import peak_memory, waited
 from benchmarks.recording import FEED, VENUE
 from core.records import Kind
 from core.settings import Settings
@@ -46,7 +46,11 @@ class BareFrame(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """Hold what one run of the dataflow did; ``seconds`` is the flow alone, ``whole`` the process from its start."""
+    """Hold what one run of the dataflow did.
+
+    ``seconds`` is the flow alone, ``waited`` the part of it in which others held the core, ``whole`` the process
+    from its start.
+    """
 
     trades: int
     candles: int
@@ -54,6 +58,7 @@ class Ran:
     commits: int
     seconds: float
     cpu: float
+    waited: float
     whole: float
     peak_mib: float
 
@@ -92,7 +97,7 @@ def flow(data: Path, core: int) -> Ran:
         system.ledger.register_feed(FEED, VENUE)
         end = system.journal.last_offset(FEED)
         reading = system.reading(until=lambda feed: end)
-        before, began = time.process_time(), time.perf_counter()
+        idle, before, began = waited(), time.process_time(), time.perf_counter()
         run(system.flow(reading), system.recovery, reading)
         seconds, cpu = time.perf_counter() - began, time.process_time() - before
         return Ran(
@@ -101,6 +106,7 @@ def flow(data: Path, core: int) -> Ran:
             system.written.commits,
             seconds,
             cpu,
+            waited() - idle,
             time.time() - started(),
             peak_memory(),
         )
