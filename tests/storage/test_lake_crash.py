@@ -66,17 +66,26 @@ def start(address, path):
     return process
 
 
+def offset_of(connection):
+    return lake.LakeWriter(connection, "p0").offsets().get("feed", -1)
+
+
 def test_what_is_committed_is_there_once_after_kill_9(lake_address, lake_connection, tmp_path):
     chance = random.Random(7)
     committed = -1
     for _ in range(KILLS):
         process = start(lake_address, str(tmp_path / "files"))
         try:
+            # On a slow machine a commit takes longer than that: one at least is waited for in every round.
             time.sleep(chance.uniform(0.1, 0.6))
+            deadline = time.monotonic() + 30
+            while offset_of(lake_connection) <= committed and time.monotonic() < deadline:
+                time.sleep(0.02)
+            time.sleep(chance.uniform(0, 0.2))
         finally:
             os.kill(process.pid, signal.SIGKILL)
             process.communicate()
-        offset = lake.LakeWriter(lake_connection, "p0").offsets().get("feed", -1)
+        offset = offset_of(lake_connection)
         assert offset >= committed
         committed = offset
         for table, number in (("trades", "trade_id"), ("candles", "trade_count")):

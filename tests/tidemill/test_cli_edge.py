@@ -15,6 +15,11 @@ from tidemill.options import GlobalOptions
 TIDEMILL = [sys.executable, "-c", "from tidemill.cli import main; main()"]
 
 
+def heeding() -> None:
+    """Let a child take Ctrl-C even where the tests run in the background, which makes children ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -177,7 +182,11 @@ def test_sigterm_and_ctrl_c_unwind_the_command(tmp_path: Path) -> None:
     )
     for number, expected in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
         with subprocess.Popen(
-            [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", code],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=heeding,
         ) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"

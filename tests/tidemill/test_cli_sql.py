@@ -15,6 +15,13 @@ from tidemill import cli
 
 pytestmark = pytest.mark.xdist_group("stored")
 TIDEMILL = [sys.executable, "-c", "from tidemill.cli import main; main()"]
+
+
+def heeding() -> None:
+    """Let a child take Ctrl-C even where the tests run in the background, which makes children ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 FIVE = "SELECT start, open, close, volume, complete FROM candles WHERE timeframe = '5m' ORDER BY start"
 
 
@@ -109,7 +116,11 @@ def test_the_caret_stands_under_the_place(stored: Path, capfd: pytest.CaptureFix
 def test_a_long_query_can_be_stopped(number: int, code: int, stored: Path) -> None:
     long = "SELECT sum(a.range * b.range) FROM range(1000000) a, range(1000000) b"
     with subprocess.Popen(
-        [*TIDEMILL, "sql", long, "--data", str(stored)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*TIDEMILL, "sql", long, "--data", str(stored)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heeding,
     ) as process:
         # The server of the ledger stands when the query is about to run; a moment later it runs.
         deadline = time.monotonic() + 60
@@ -117,7 +128,10 @@ def test_a_long_query_can_be_stopped(number: int, code: int, stored: Path) -> No
             time.sleep(0.05)
         time.sleep(1.5)
         process.send_signal(number)
-        out, err = process.communicate(timeout=60)
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, out, err) == (code, "", "")
     assert not (stored / "ledger" / "server.json").exists()
 
