@@ -14,7 +14,7 @@ from benchmarks.recording import record
 from benchmarks.table import Row
 from storage.data_folder import DataFolder
 
-TRADES = 3_000_000
+TRADES = 2_000_000
 ROUNDS = 3
 ROOT = Path(__file__).parents[1]
 GOAL, NEXT = 500_000, 1_000_000
