@@ -109,8 +109,8 @@ def opened(settings: Settings, command: str, *, hold: bool = True) -> Iterator[S
     """
     place(settings)
     folder = DataFolder(settings.data)
-    if settings.data == Path():
-        raise UserError("the setting 'data' is empty: name a folder")
+    if settings.data == Path() or "\0" in str(settings.data):
+        raise UserError(f"the setting 'data' is {str(settings.data)!r}: name a folder")
     with ExitStack() as stack:
         if hold:
             stack.enter_context(folder.hold(command))
