@@ -9,7 +9,7 @@ from core.errors import JournalFull
 from core.records import Mark, Record
 from core.settings import Settings
 from dataflows.recording import Recording
-from dataflows.room import refuse_full_disk
+from dataflows.room import RESERVED_BYTES, free_bytes, full, refuse_full_disk
 from storage.journal import Journal
 
 _GROUP = 4_096
@@ -56,7 +56,18 @@ class Feeder:
 
     def until(self, feed: str) -> int | None:
         """Give the last offset of the recording, once it is known; other feeds end where they are."""
+        # Asked whenever nothing has arrived: a slow replay, too, notices a disk that others fill.
+        self.watch_room()
         return self._end if feed == self._recording.feed else self._journal.last_offset(feed)
+
+    def watch_room(self) -> None:
+        """Stop the dataflow where others fill the disk.
+
+        It stops as on a signal: the engine answers an exception that is raised inside it with a panic on stderr.
+        """
+        if self._error is None and free_bytes(self._data) < RESERVED_BYTES // 2:
+            self._error = full(self._data)
+            self.reading.stop.set()
 
     def check(self) -> None:
         """Raise what stopped the feeding."""
@@ -67,7 +78,7 @@ class Feeder:
         try:
             self._feed()
         except BaseException as error:  # noqa: BLE001 - raised again by check(), in the caller's thread
-            self._error = error
+            self._error = self._error or error
         self._end = self._last
 
     def _feed(self) -> None:

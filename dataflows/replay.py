@@ -15,7 +15,7 @@ from core.records import RecordBlock
 from core.settings import Settings
 from dataflows.feeder import Feeder
 from dataflows.recording import Recording, of_frames, of_trades
-from dataflows.room import RESERVED_BYTES, free_bytes, full, refuse_full_disk
+from dataflows.room import RESERVED_BYTES, free_bytes, full
 from dataflows.running import run
 from dataflows.system import opened
 
@@ -104,7 +104,7 @@ def play(
         told, written = system.told, system.written
 
         def seen(block: RecordBlock) -> None:
-            refuse_full_disk(settings.data, -RESERVED_BYTES // 2)
+            feeder.watch_room()
             done = min(max(block.last_offset - feeder.first + 1, 0), recording.total)
             on_progress(Progress(done, recording.total, written.trades, "folding"))
 
