@@ -67,6 +67,22 @@ class CandleFold:
         state.last_close[0] = np.nan if close is None else close
         return state
 
+    def waiting(self, lateness: int) -> "CandleFold":
+        """Give the same fold with another lateness (µs)."""
+        if lateness == self.lateness:
+            return self
+        fold = CandleFold.start(self.instrument, self.timeframe, lateness)
+        ring = len(fold.slots)
+        opened = self.slots[:, kernel.START]
+        # A shorter wait has fewer slots: what it would have closed by now must have a place until it is.
+        if len(self.slots) > ring:
+            fold = replace(fold, slots=self.slots.copy(), prices=self.prices.copy(), sums=self.sums.copy())
+        else:
+            for at in np.flatnonzero(opened != NOTHING):
+                to = int(opened[at]) // self.timeframe.micros % ring
+                fold.slots[to], fold.prices[to], fold.sums[to] = self.slots[at], self.prices[at], self.sums[at]
+        return replace(fold, cursor=self.cursor.copy(), last_close=self.last_close.copy())
+
     @property
     def closed_through(self) -> int:
         """Give the start of the first interval that is not closed."""

@@ -8,13 +8,10 @@ from numpy.typing import NDArray
 
 from core.candle_fold import CandleFold, Folded, flush, fold_trades
 from core.candles import Candle, CandleBatch
-from core.continuity import Continued, Range
+from core.continuity import PROVING, Continued, Range
 from core.gaps import Coverage, DirtyMinute
 from core.roll_up import RollUp, roll_up
 from core.timeframes import BASE, MINUTE, TIMEFRAMES
-
-_PROVING = 256
-"""How many of the newest covered ranges are asked whether they prove a candle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +37,18 @@ class CandleSeries:
             tuple(CandleFold.start(instrument, tf, lateness) for tf in BASE),
             tuple(RollUp(TIMEFRAMES[name]) for name in names),
         )
+
+    def adjusted(self, timeframes: Iterable[str], lateness: int) -> "CandleSeries":
+        """Give the series as changed settings want it: with other larger timeframes, another lateness (µs).
+
+        A timeframe that is new begins with the next minute; its first candle is not complete.
+        """
+        names = [name for name in timeframes if TIMEFRAMES[name] not in BASE]
+        if names == [state.timeframe.name for state in self.larger] and lateness == self.base[0].lateness:
+            return self
+        known = {state.timeframe.name: state for state in self.larger}
+        larger = tuple(known.get(name, RollUp(TIMEFRAMES[name])) for name in names)
+        return replace(self, larger=larger, base=tuple(fold.waiting(lateness) for fold in self.base))
 
 
 @dataclass(slots=True)
@@ -114,7 +123,7 @@ def end(series: CandleSeries, offset: int) -> tuple[CandleSeries, Formed]:
 def proven(ranges: Sequence[Range | Coverage], start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Tell for each interval [start, end) whether one range of received ids reaches across both its edges."""
     complete = np.zeros(len(start), dtype=np.bool_)
-    for known in ranges[-_PROVING:]:
+    for known in ranges[-PROVING:]:
         complete |= (known.first_ts < start) & (known.last_ts >= end)
     return complete
 

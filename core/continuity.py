@@ -6,7 +6,7 @@ and is repaired by whatever arrives later. All decisions are made trade by trade
 trades are batched; runs of consecutive ids are only handled at one stroke because nothing can happen inside them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -15,6 +15,12 @@ import numpy as np
 from core.gaps import Coverage, Gap
 from core.timeframes import MINUTE
 from core.trades import TradeBatch
+
+NEVER = 2**63 - 1
+"""The event time (µs) at which a hole that is a gap already becomes one."""
+
+PROVING = 256
+"""How many of the newest ranges are asked whether they prove a candle."""
 
 MOST_HOLES = 10_000
 """How many holes are remembered for an instrument; what arrives for older ones is refused, not guessed."""
@@ -54,7 +60,7 @@ class Continuity:
 
     ``ranges`` and ``holes`` ascend; a hole lies between each two ranges. ``gaps`` are those still missing ids.
     ``newest`` is the largest event time (µs); ``claimed`` the minute up to which coverage was last told.
-    ``floor`` is the smallest id that is still remembered.
+    ``floor`` is the largest id that is no longer remembered; ``due`` when the next hole becomes a gap.
     """
 
     instrument: str
@@ -66,6 +72,7 @@ class Continuity:
     newest: int = 0
     claimed: int = 0
     floor: int = -1
+    due: int = NEVER
 
     @property
     def watermark(self) -> int:
@@ -75,7 +82,7 @@ class Continuity:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Hold new trades with consecutive ids, and the ranges as they are with them."""
+    """Hold new trades with consecutive ids, and the newest ranges as they are with them."""
 
     trades: TradeBatch
     ranges: tuple[Range, ...]
@@ -108,11 +115,11 @@ def follow(state: Continuity, trades: TradeBatch) -> tuple[Continuity, Continued
         for new_first, new_last in _unknown(state.ranges, first, last):
             rows = trades.take(slice(low + new_first - first, low + new_last - first + 1))
             state = _insert(state, new_first, new_last, rows, found)
-            found.runs.append(Run(rows, state.ranges))
-            state = _declare(state, found)
+            found.runs.append(Run(rows, state.ranges[-PROVING:]))
+            state = _forget(_declare(state, found))
         found.duplicates += high - low
     found.duplicates -= sum(len(run.trades) for run in found.runs)
-    return _claim(_forget(state), found), found
+    return _claim(state, found), found
 
 
 def pass_time(state: Continuity, venue_time: int) -> tuple[Continuity, Continued]:
@@ -126,7 +133,7 @@ def pass_time(state: Continuity, venue_time: int) -> tuple[Continuity, Continued
 def end(state: Continuity) -> tuple[Continuity, Continued]:
     """Take the end of a recording: every hole becomes a gap, and all coverage is told."""
     found = Continued()
-    state = _declare(replace(state, holes=tuple(replace(h, due=0) for h in state.holes)), found)
+    state = _declare(replace(state, holes=tuple(replace(h, due=0) for h in state.holes), due=0), found)
     found.coverage.extend(_coverage(state, r) for r in state.ranges)
     return state, found
 
@@ -169,7 +176,13 @@ def _insert(state: Continuity, first: int, last: int, rows: TradeBatch, found: C
     if first > top.last_id:
         hole = Hole(top.last_id + 1, first - 1, top.last_ts, new.first_ts, new.first_ts)
         found.coverage.append(_coverage(state, top))
-        return replace(state, ranges=(*ranges, new), holes=(*state.holes, hole), newest=newest)
+        return replace(
+            state,
+            ranges=(*ranges, new),
+            holes=(*state.holes, hole),
+            newest=newest,
+            due=min(state.due, hole.due),
+        )
     return _insert_below(replace(state, newest=newest), new, found)
 
 
@@ -193,7 +206,7 @@ def _insert_below(state: Continuity, new: Range, found: Continued) -> Continuity
         (hole.after_ts if joined_below else new.first_ts, hole.before_ts if joined_above else new.last_ts)
     )
     found.coverage.append(_coverage(state, merged[at_range]))
-    return replace(state, ranges=tuple(merged), holes=tuple(holes), gaps=gaps)
+    return replace(state, ranges=tuple(merged), holes=tuple(holes), gaps=gaps, due=_next_due(holes))
 
 
 def _fill(ranges: list[Range], at: int, hole: Hole, new: Range) -> tuple[Hole | None, Hole | None, list[Range], int]:
@@ -229,7 +242,7 @@ def _shrink(gaps: tuple[Gap, ...], hole: Hole, filled: int, found: Continued) ->
 
 
 def _declare(state: Continuity, found: Continued) -> Continuity:
-    if not any(h.gap is None and h.due <= state.watermark for h in state.holes):
+    if state.due > state.watermark:
         return state
     holes, gaps = [], list(state.gaps)
     for hole in state.holes:
@@ -248,7 +261,11 @@ def _declare(state: Continuity, found: Continued) -> Continuity:
             found.gaps.append(gap)
             hole = replace(hole, below=False, gap=(hole.first_id, hole.last_id))
         holes.append(hole)
-    return replace(state, holes=tuple(holes), gaps=tuple(gaps))
+    return replace(state, holes=tuple(holes), gaps=tuple(gaps), due=_next_due(holes))
+
+
+def _next_due(holes: Iterable[Hole]) -> int:
+    return min((hole.due for hole in holes if hole.gap is None), default=NEVER)
 
 
 def _claim(state: Continuity, found: Continued) -> Continuity:

@@ -13,6 +13,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import UserError
+
 
 class Kind(IntEnum):
     """Tell the records of a journal apart."""
@@ -107,12 +109,16 @@ class RecordBlock:
         return ends - self.sizes - 1
 
     def records(self) -> Iterator[Record]:
-        """Yield the records one by one, in order."""
+        """Yield the records one by one, in order; raise `UserError` for a kind that this version does not know."""
         at = 0
         for kind, received, size in zip(
             self.kinds.tolist(), self.received.tolist(), self.sizes.tolist(), strict=True
         ):
-            yield Record(Kind(kind), received, self.payload[at : at + size])
+            try:
+                known = Kind(kind)
+            except ValueError:
+                raise UserError(f"the journal holds records of kind {kind}: a newer Tidemill wrote them") from None
+            yield Record(known, received, self.payload[at : at + size])
             at += size + 1
 
     def slice(self, start: int, stop: int) -> "RecordBlock":

@@ -162,7 +162,7 @@ def _merged(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
 def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
     known = _names(Settings.model_fields)
     for name in environ:
-        if not name.startswith(_PREFIX) or name in _NOT_SETTINGS:
+        if not name.upper().startswith(_PREFIX) or name.upper() in _NOT_SETTINGS:
             continue
         dotted = name[len(_PREFIX) :].lower().replace("__", ".")
         if dotted not in known:

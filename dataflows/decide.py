@@ -1,7 +1,7 @@
 """Deciding: closed candles go to the runs of the strategies, their decisions become signals."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -18,7 +18,11 @@ _log = structlog.get_logger()
 _BASE = {tf.name for tf in BASE}
 
 History = Callable[[str, str, int, int], list[Candle]]
-"""Give the last candles of (instrument, timeframe) that begin before a time (µs), at most a count, ascending."""
+"""Give the last candles of (instrument, timeframe) that begin before a time (µs), at most a count, ascending.
+
+They are of revision 0: what strategies decide on, and what no later repair changes, so that a run that is built
+again from the journal starts from the same past.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,13 @@ class Placed:
     strategy: Strategy[Any]
     timeframe: Timeframe
     instruments: tuple[str, ...]
+    _runs: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    def run(self, instrument: str) -> str:
+        """Give the id of its run on an instrument."""
+        if instrument not in self._runs:
+            self._runs[instrument] = self.strategy.run_id(instrument, self.timeframe)
+        return self._runs[instrument]
 
     def wants(self, instrument: str) -> bool:
         """Tell whether it runs on an instrument."""
@@ -45,10 +56,10 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class RunStopped:
-    """Say that a run failed and decides no more."""
+    """Say that a run decides no more: it failed of an error, or is placed no longer (no error)."""
 
     run: str
-    error: str
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +72,7 @@ class RunState:
 
 
 Outcome = RunStarted | RunStopped | Signal
-Runs = dict[int, RunState]
+Runs = dict[str, RunState]
 
 
 def place(settings: Settings) -> list[Placed]:
@@ -77,22 +88,36 @@ def decide(
 ) -> tuple[Runs, list[Outcome]]:
     """Let every run on this instrument take the candles that closed. A run starts warm, from its history.
 
-    A strategy that raises is stopped on this instrument and named; the others go on.
+    A run is known by its id: other code or parameters are another run, and what is placed no more is stopped. A
+    strategy that raises is stopped on this instrument and named; the others go on.
     """
-    runs = dict(runs or {})
-    outcomes: list[Outcome] = []
-    for number, one in enumerate(placed):
-        if not one.wants(advanced.instrument):
-            continue
+    wanted = {one.run(advanced.instrument): one for one in placed if one.wants(advanced.instrument)}
+    runs = runs or {}
+    outcomes: list[Outcome] = [RunStopped(run) for run in runs if run not in wanted]
+    runs = {run: state for run, state in runs.items() if run in wanted}
+    for run, one in wanted.items():
         for candle in _closed(advanced, one.timeframe.name):
-            if number not in runs:
-                run = one.strategy.run_id(advanced.instrument, one.timeframe)
-                past = history(advanced.instrument, one.timeframe.name, candle.start, one.strategy.warmup)
-                runs[number] = RunState(run, one.strategy.warm(past))
+            if run not in runs:
                 outcomes.append(RunStarted(run, one, advanced.instrument))
-            runs[number], more = _step(runs[number], one, candle)
+                runs[run], more = _start(run, one, candle, history)
+                outcomes.extend(more)
+            runs[run], more = _step(runs[run], one, candle)
             outcomes.extend(more)
     return runs, outcomes
+
+
+def _start(run: str, placed: Placed, candle: Candle, history: History) -> tuple[RunState, list[Outcome]]:
+    past = history(candle.instrument, candle.timeframe, candle.start, placed.strategy.warmup)
+    try:
+        return RunState(run, placed.strategy.warm(past)), []
+    except Exception as error:  # noqa: BLE001 - as in _step
+        return _failed(run, candle, error)
+
+
+def _failed(run: str, candle: Candle, error: Exception) -> tuple[RunState, list[Outcome]]:
+    text = f"{type(error).__name__}: {error}"[:500]
+    _log.error("strategy stopped", run=run, instrument=candle.instrument, error=text)
+    return RunState(run, None, text), [RunStopped(run, text)]
 
 
 def _step(run: RunState, placed: Placed, candle: Candle) -> tuple[RunState, list[Outcome]]:
@@ -101,9 +126,7 @@ def _step(run: RunState, placed: Placed, candle: Candle) -> tuple[RunState, list
     try:
         state, decisions = placed.strategy.step(run.state, candle)
     except Exception as error:  # noqa: BLE001 - a strategy is a user's code: whatever it raises stops it alone
-        text = f"{type(error).__name__}: {error}"[:500]
-        _log.error("strategy stopped", run=run.run, instrument=candle.instrument, error=text)
-        return RunState(run.run, run.state, text), [RunStopped(run.run, text)]
+        return _failed(run.run, candle, error)
     signals: list[Outcome] = [
         Signal(
             run.run,

@@ -11,14 +11,18 @@ from core.candle_fold import to_integers
 from core.errors import IntegrityError, MalformedFrame
 from core.instruments import Instrument
 from core.records import Kind, Mark, Quarantined, RecordBlock, Tick
-from core.timeframes import DAY
+from core.timeframes import HOUR
 from core.trades import TradeBatch
+from exchanges import bounds
 from exchanges.decode import to_batches
 from exchanges.registry import venue
 from exchanges.venue import Venue
 
-MOST_AHEAD = DAY
-"""How far, in µs, a venue's time may be ahead of the time of receipt: clocks differ, but not by this much."""
+MOST_AHEAD = HOUR
+"""How far, in µs, a venue's time may be ahead of the time of receipt: clocks differ, but not by this much.
+
+Taken as it is, one trade from the future would make all that follow late.
+"""
 
 _MARK = msgspec.json.Decoder(Mark)
 _TICK = msgspec.json.Decoder(Tick)
@@ -69,8 +73,8 @@ class Decoder:
         known = dict(known or {})
         found: list[Decoded] = []
         for part in _of_one_kind(block):
-            kind = Kind(int(part.kinds[0]))
-            if kind is Kind.FRAME:
+            kind = int(part.kinds[0])
+            if kind == Kind.FRAME:
                 decoded = to_batches(self._venues[part.feed], part)
                 found.extend(decoded.malformed)
                 for batch in decoded.batches:
@@ -79,7 +83,7 @@ class Decoder:
                 for at, record in enumerate(part.records()):
                     offset = part.first_offset + at
                     try:
-                        found.extend(_other(known, part.feed, kind, offset, record.payload))
+                        found.extend(_other(known, part.feed, kind, offset, record.received_at, record.payload))
                     except (MalformedFrame, msgspec.DecodeError, msgspec.ValidationError) as error:
                         found.append(
                             Quarantined(
@@ -94,8 +98,8 @@ class Decoder:
         return known, found
 
 
-def _other(known: dict[str, str], feed: str, kind: Kind, offset: int, payload: bytes) -> list[Decoded]:
-    if kind is Kind.TRADES:
+def _other(known: dict[str, str], feed: str, kind: int, offset: int, received: int, payload: bytes) -> list[Decoded]:
+    if kind == Kind.TRADES:
         batch = TradeBatch.from_ipc(payload, offset)
         try:
             to_integers(batch.price)
@@ -104,17 +108,27 @@ def _other(known: dict[str, str], feed: str, kind: Kind, offset: int, payload: b
             # Frames are read digit by digit; these came as doubles, and no fold could sum them exactly.
             raise MalformedFrame(str(error)) from None
         return _arrive(known, feed, batch)
-    if kind is Kind.COMMAND:
+    if kind == Kind.COMMAND:
         return []
-    event = _MARK.decode(payload) if kind is Kind.MARK else _TICK.decode(payload)
+    event = _MARK.decode(payload) if kind == Kind.MARK else _tick(payload, received)
     return [Arrivals(feed, name, offset, event=event) for name in known]
+
+
+def _tick(payload: bytes, received: int) -> Tick:
+    tick = _TICK.decode(payload)
+    ahead = received > 0 and tick.venue_time > received + MOST_AHEAD
+    if ahead or not bounds.EARLIEST <= tick.venue_time <= bounds.LATEST:
+        raise MalformedFrame(f"a tick to {tick.venue_time} is no time that a venue can have")
+    return tick
 
 
 def _arrive(known: dict[str, str], feed: str, batch: TradeBatch) -> list[Decoded]:
     early = (batch.ts > batch.received + MOST_AHEAD) & (batch.received > 0)
     if early.any():
         refused, batch = batch.take(early), batch.take(~early)
-        return [_from_the_future(feed, refused), *(_arrive(known, feed, batch) if len(batch) else [])]
+        reason = f"a trade of {batch.instrument} is stamped more than an hour after it was received"
+        taken = _arrive(known, feed, batch) if len(batch) else []
+        return [*set_aside(feed, refused, reason), *taken]
     arrivals: list[Decoded] = [Arrivals(feed, batch.instrument, int(batch.offset[-1]), batch)]
     if batch.instrument not in known:
         known[batch.instrument] = batch.id_space
@@ -122,12 +136,18 @@ def _arrive(known: dict[str, str], feed: str, batch: TradeBatch) -> list[Decoded
     return arrivals
 
 
-def _from_the_future(feed: str, trades: TradeBatch) -> Quarantined:
-    reason = (
-        f"{len(trades)} trades of {trades.instrument} (ids from {trades.ids[0]}) are stamped more than a day after "
-        "they were received: taken as they are they would make all that follow late"
-    )
-    return Quarantined(feed, int(trades.offset[-1]), int(trades.received[-1]), reason, b"")
+def set_aside(feed: str, trades: TradeBatch, reason: str) -> list[Quarantined]:
+    """Put trades that were read but cannot be taken into quarantine: a row a journal record, with its trades."""
+    rows = []
+    for offset in np.unique(trades.offset).tolist():
+        of_record = trades.take(trades.offset == offset)
+        names = ("ids", "ts", "price", "size", "side", "fills")
+        payload = msgspec.json.encode(
+            {"instrument": trades.instrument, **{name: getattr(of_record, name).tolist() for name in names}}
+        )
+        received = int(of_record.received[-1])
+        rows.append(Quarantined(feed, offset, received, reason, payload[: Quarantined.KEPT_BYTES]))
+    return rows
 
 
 def _of_one_kind(block: RecordBlock) -> list[RecordBlock]:

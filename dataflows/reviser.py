@@ -5,7 +5,7 @@ the record that made it dirty. Killed at any point it begins again: a revision t
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +20,7 @@ from storage.lake import LakeWriter, Session, reader
 from storage.ledger.ledger import Ledger
 
 LEASE = "reviser"
+_ALL = 2**62
 _MINUTES = 240
 """How many dirty minutes are taken at a time; what is in memory is bounded by their trades."""
 
@@ -45,61 +46,93 @@ class Reviser:
         minutes = candles = 0
         skipped: set[tuple[str, int]] = set()
         while True:
-            rows = self._ready(len(skipped) + _MINUTES)
+            committed = LakeWriter(self._session, PARTITION).offsets()
+            rows = self._ledger.dirty(committed, len(skipped) + _MINUTES)
             todo = [row for row in rows if (row.instrument, row.minute) not in skipped]
             if not todo:
                 return Revised(minutes, candles)
             authored = reader.last_authored(self._session, {row.instrument for row in todo})
             # The dataflow has not closed these minutes yet: they become candles of revision 0 first.
-            waiting = {
+            skipped |= {
                 (row.instrument, row.minute)
                 for row in todo
                 if row.feed and row.minute > authored.get(row.instrument, row.minute - 1)
             }
-            skipped |= waiting
-            taken = [row for row in todo if (row.instrument, row.minute) not in waiting]
-            candles += self._fold_again(taken)
-            minutes += len({(row.instrument, row.minute) for row in taken})
-            self._ledger.clean(taken)
+            by_instrument: dict[str, list[DirtyMinute]] = defaultdict(list)
+            for row in todo:
+                if (row.instrument, row.minute) not in skipped:
+                    by_instrument[row.instrument].append(row)
+            for instrument, taken in by_instrument.items():
+                done, changed = self._fold_again(instrument, taken, committed, authored.get(instrument))
+                minutes += len({row.minute for row in done})
+                candles += changed
+                skipped |= {(instrument, row.minute) for row in taken if row not in done}
+                self._ledger.clean(done)
 
-    def _ready(self, limit: int) -> list[DirtyMinute]:
-        return self._ledger.dirty(LakeWriter(self._session, PARTITION).offsets(), limit)
+    def _fold_again(
+        self, instrument: str, rows: Sequence[DirtyMinute], committed: Mapping[str, int], authored: int | None
+    ) -> tuple[list[DirtyMinute], int]:
+        """Fold the minutes of an instrument again; give those that were done and how many candles changed."""
+        space = self._ledger.id_spaces().get(instrument, "trade")
+        wanted: set[int] = set()
+        for start, end in _stretches({row.minute for row in rows}):
+            last = self._end_of_effect(instrument, end)
+            if authored is not None and last == authored + MINUTE and self._has_seconds(instrument, last):
+                # The minute that is open may begin with seconds that have closed at the price before them.
+                self._ledger.record(dirty=[replace(rows[-1], minute=last)])
+            wanted.update(range(start, last, MINUTE))
+        stretches = list(_stretches(wanted))
+        # Wider by a microsecond on both sides: what proves an edge lies beyond it.
+        coverage = {
+            stretch: self._ledger.coverage(instrument, space, stretch[0] - 1, stretch[1] + 1) for stretch in stretches
+        }
+        # Coverage is told before its trades are in the lake. Whatever it told by now about these minutes has also
+        # made them dirty, so those that wait for the lake are left alone until it has come so far.
+        unready = self._unready(instrument, committed)
+        revisions: list[CandleBatch] = []
+        done: list[DirtyMinute] = []
+        for start, end in stretches:
+            if any(start <= minute < end for minute in unready):
+                continue
+            done.extend(row for row in rows if start <= row.minute < end)
+            for batch in self._fold(instrument, space, start, end, coverage[start, end]):
+                revisions.extend(self._news(instrument, batch, start, end))
+        if revisions:
+            self._writer.revise([batch.to_arrow() for batch in revisions])
+        return done, sum(map(len, revisions))
 
-    def _fold_again(self, rows: Sequence[DirtyMinute]) -> int:
-        by_instrument: dict[str, set[int]] = defaultdict(set)
-        for row in rows:
-            by_instrument[row.instrument].add(row.minute)
-        revisions: dict[int, list[CandleBatch]] = defaultdict(list)
-        for instrument, minutes in by_instrument.items():
-            close: tuple[int, float] | None = None
-            for start, end in _stretches(minutes):
-                last = self._with_quiet_after(instrument, end)
-                before = close[1] if close and close[0] == start else self._close_before(instrument, start)
-                for batch in self._fold(instrument, start, last, before):
-                    if batch.timeframe == BASE[1].name and len(batch):
-                        close = (last, float(batch.close[-1]))
-                    for revision, part in self._news(instrument, batch, start, last):
-                        revisions[revision].append(part)
-        tables = [batch.to_arrow() for batches in revisions.values() for batch in batches]
-        if tables:
-            self._writer.revise(tables)
-        return sum(table.num_rows for table in tables)
+    def _unready(self, instrument: str, committed: Mapping[str, int]) -> set[int]:
+        everything = dict.fromkeys(self._ledger.feeds(), _ALL)
+        return {
+            row.minute
+            for row in self._ledger.dirty(everything, _ALL)
+            if row.instrument == instrument and row.feed and row.offset > committed.get(row.feed, -1)
+        }
 
-    def _with_quiet_after(self, instrument: str, end: int) -> int:
-        """Give the end of the flat candles that follow: their price comes from the minutes before them."""
-        for candle in reader.latest_candles(self._session, instrument, BASE[1].name, end, end + DAY):
-            if candle.trade_count or candle.start != end:
-                break
-            end += MINUTE
-        return end
+    def _end_of_effect(self, instrument: str, end: int) -> int:
+        """Give the end of the first minute with trades after a change: until then its close is the price."""
+        while True:
+            for candle in reader.latest_candles(self._session, instrument, BASE[1].name, end, end + DAY):
+                if candle.start != end:
+                    return end
+                end += MINUTE
+                if candle.trade_count:
+                    return end
+            if not reader.latest_candles(self._session, instrument, BASE[1].name, end, end + MINUTE):
+                return end
+
+    def _has_seconds(self, instrument: str, start: int) -> bool:
+        return bool(reader.latest_candles(self._session, instrument, BASE[0].name, start, start + MINUTE))
 
     def _close_before(self, instrument: str, start: int) -> float | None:
         past = reader.history(self._session, instrument, BASE[1].name, start, 1)
         return past[-1].close if past else None
 
-    def _fold(self, instrument: str, start: int, end: int, before: float | None) -> Iterator[CandleBatch]:
-        trades = reader.trades(self._session, instrument, start, end)
-        coverage = self._coverage(instrument, start, end)
+    def _fold(
+        self, instrument: str, space: str, start: int, end: int, coverage: Sequence[Coverage]
+    ) -> Iterator[CandleBatch]:
+        trades = reader.trades(self._session, instrument, start, end, space)
+        before = self._close_before(instrument, start)
         for frame in BASE:
             state = CandleFold.resume(instrument, frame, start, before)
             state, folded = fold_trades(state, trades, until=end)
@@ -107,12 +140,7 @@ class Reviser:
             complete = proven(coverage, closed.start, closed.start + frame.micros)
             yield replace(closed, complete=complete)
 
-    def _coverage(self, instrument: str, start: int, end: int) -> list[Coverage]:
-        space = self._ledger.id_spaces().get(instrument, "trade")
-        # Wider by a microsecond on both sides: what proves an edge lies beyond it.
-        return self._ledger.coverage(instrument, space, start - 1, end + 1)
-
-    def _news(self, instrument: str, batch: CandleBatch, start: int, end: int) -> Iterator[tuple[int, CandleBatch]]:
+    def _news(self, instrument: str, batch: CandleBatch, start: int, end: int) -> Iterator[CandleBatch]:
         stored = {
             candle.start: candle
             for candle in reader.latest_candles(self._session, instrument, batch.timeframe, start, end)
@@ -125,7 +153,7 @@ class Reviser:
             elif not _same(before, candle):
                 revised[before.revision + 1].append(row)
         for revision, rows in revised.items():
-            yield revision, replace(batch.take(np.array(rows)), revision=revision)
+            yield replace(batch.take(np.array(rows)), revision=revision)
 
 
 def _same(stored: Candle, folded: Candle) -> bool:

@@ -1,7 +1,7 @@
 """The steps between decoding and deciding: continuity, then candles; pure functions over the folds of `core`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from core import candle_series, continuity
 from core.candle_series import CandleSeries, Formed
@@ -10,7 +10,7 @@ from core.continuity import Continued, Continuity
 from core.gaps import Coverage, DirtyMinute, Gap
 from core.records import Mark, Quarantined, Tick
 from core.trades import TradeBatch
-from dataflows.decode import Arrivals
+from dataflows.decode import Arrivals, set_aside
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,10 @@ def check_continuity(
     if arrivals.trades is not None:
         if state is None:
             state = Continuity(arrivals.instrument, arrivals.trades.id_space, lateness)
+        elif state.lateness != lateness:
+            state = replace(state, lateness=lateness)
         if arrivals.trades.id_space != state.id_space:
-            return state, [Checked(arrivals, Continued(), (_foreign(state, arrivals, arrivals.trades),))]
+            return state, [Checked(arrivals, Continued(), _foreign(state, arrivals, arrivals.trades))]
         state, continued = continuity.follow(state, arrivals.trades)
     elif state is None:
         return None, []
@@ -72,6 +74,7 @@ def form_candles(
     arrivals, continued = checked.arrivals, checked.continued
     if state is None:
         state = CandleSeries.start(arrivals.instrument, timeframes, lateness)
+    state = state.adjusted(timeframes, lateness)
     state, formed = candle_series.take(state, continued)
     if isinstance(arrivals.event, Tick):
         state, more = candle_series.pass_time(state, arrivals.event.venue_time, arrivals.offset)
@@ -104,20 +107,16 @@ def _join(formed: Formed, more: Formed) -> None:
     formed.dirty.update(more.dirty)
 
 
-def _foreign(state: Continuity, arrivals: Arrivals, trades: TradeBatch) -> Quarantined:
+def _foreign(state: Continuity, arrivals: Arrivals, trades: TradeBatch) -> tuple[Quarantined, ...]:
     reason = (
-        f"{len(trades)} trades of {arrivals.instrument} have {trades.id_space} ids, "
-        f"its candles are folded from {state.id_space} ids: record one of the two streams"
+        f"a trade of {arrivals.instrument} has an {trades.id_space} id, its candles are folded from "
+        f"{state.id_space} ids: record one of the two streams"
     )
-    return Quarantined(arrivals.feed, arrivals.offset, int(trades.received[-1]), reason, b"")
+    return tuple(set_aside(arrivals.feed, trades, reason))
 
 
 def _refused(arrivals: Arrivals, continued: Continued) -> tuple[Quarantined, ...]:
     if continued.refused is None:
         return ()
-    old = continued.refused
-    reason = (
-        f"{len(old)} trades of {arrivals.instrument} (ids {old.ids.min()} to {old.ids.max()}) lie below the oldest "
-        "hole that is remembered: import them with the live feed stopped"
-    )
-    return (Quarantined(arrivals.feed, arrivals.offset, int(old.received[-1]), reason, b""),)
+    reason = f"a trade of {arrivals.instrument} lies below the oldest hole that is remembered: import it"
+    return tuple(set_aside(arrivals.feed, continued.refused, reason))

@@ -71,10 +71,16 @@ class System:
 
     def _refuse_to_forget(self, feeds: Iterable[str]) -> None:
         """Refuse to begin anew where the journal no longer tells all that the recovery store knew."""
-        if self.recovery.exists():
-            return
         committed = LakeWriter(self.session, PARTITION).offsets()
         for feed in feeds:
+            last = self.journal.last_offset(feed)
+            if last < committed.get(feed, -1):
+                raise IntegrityError(
+                    f"the lake holds {feed!r} up to record {committed[feed]}, its journal ends at {last}: "
+                    "the journal was lost; bring it back from a backup, or begin a new data folder"
+                )
+            if self.recovery.exists():
+                continue
             first = self.journal.first_offset(feed)
             if feed in committed and first > 0:
                 raise IntegrityError(
@@ -90,7 +96,7 @@ class System:
 
     def _history(self, instrument: str, timeframe: str, before: int, count: int) -> list[Candle]:
         with self._turn:
-            return reader.history(self.session, instrument, timeframe, before, count)
+            return reader.history(self.session, instrument, timeframe, before, count, authored=True)
 
 
 def data_path(settings: Settings, folder: DataFolder) -> str:

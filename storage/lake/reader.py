@@ -76,11 +76,18 @@ def latest_candles(
 
 
 def history(
-    connection: duckdb.DuckDBPyConnection, instrument: str, timeframe_name: str, before: int, count: int
+    connection: duckdb.DuckDBPyConnection,
+    instrument: str,
+    timeframe_name: str,
+    before: int,
+    count: int,
+    *,
+    authored: bool = False,
 ) -> list[Candle]:
     """Read the last ``count`` candles that begin before a time (µs, UTC), in order of start.
 
-    There may be fewer. Candles of every timeframe, folded as the view ``candles`` does.
+    There may be fewer. Candles of every timeframe, folded as the view ``candles`` does: from the latest revision, or
+    (``authored``) from revision 0 alone, which nothing that comes later changes.
     """
     tf = timeframe(timeframe_name)
     length = tf.end(tf.floor(before)) - tf.floor(before)
@@ -96,7 +103,7 @@ def history(
             # A stretch without candles makes the range longer, never the answer shorter.
             found = _candles(
                 connection,
-                _query(tf, instrument, before - span, before) + f" ORDER BY start DESC LIMIT {int(count)}",
+                _query(tf, instrument, before - span, before, authored) + f" ORDER BY start DESC LIMIT {int(count)}",
             )
             if len(found) == count or before - span <= first[0]:
                 return found[::-1]
@@ -116,12 +123,12 @@ def last_authored(connection: duckdb.DuckDBPyConnection, instruments: Iterable[s
     return dict(rows)
 
 
-def _query(tf: Timeframe, instrument: str, start: int, end: int) -> str:
+def _query(tf: Timeframe, instrument: str, start: int, end: int, authored: bool = False) -> str:
     if tf in BASE:
-        return latest(tf, _where("c.", "start", instrument, start, end))
+        return latest(tf, _where("c.", "start", instrument, start, end), authored)
     # Whole intervals, those that begin in the range.
     first, past = tf.floor(start), tf.end(tf.floor(end - 1))
-    whole = rolled(tf, _where("c.", "start", instrument, first, past))
+    whole = rolled(tf, _where("c.", "start", instrument, first, past), authored)
     return f"SELECT * FROM ({whole}) WHERE epoch_us(start) >= {int(start)}"  # noqa: S608 - a number
 
 

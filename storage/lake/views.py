@@ -16,11 +16,12 @@ def candles() -> str:
     return " UNION ALL ".join(latest(tf) if tf in BASE else rolled(tf) for tf in TIMEFRAMES.values())
 
 
-def latest(timeframe: Timeframe, where: str = "true") -> str:
+def latest(timeframe: Timeframe, where: str = "true", authored: bool = False) -> str:
     """Give the query of the stored candles ``c`` of a timeframe that meet ``where``, each in its highest revision.
 
-    What is revised is little, so the join's other side is small.
+    What is revised is little, so the join's other side is small. ``authored`` asks for revision 0 alone.
     """
+    newest = "0" if authored else "coalesce(later.newest, 0)"
     return f"""
 SELECT c.instrument, '{timeframe}' AS timeframe, c.start, c.open, c.high, c.low, c.close, c.volume, c.quote_volume,
        c.trade_count, c.taker_buy_volume, c.complete, c.revision
@@ -30,11 +31,11 @@ LEFT JOIN (
     FROM lake.candles r WHERE r.timeframe = '{timeframe}' AND r.revision > 0 GROUP BY ALL
 ) later
 ON later.instrument = c.instrument AND later.start = c.start
-WHERE c.timeframe = '{timeframe}' AND c.revision = coalesce(later.newest, 0) AND {where}
+WHERE c.timeframe = '{timeframe}' AND c.revision = {newest} AND {where}
 """  # noqa: S608 - our own text
 
 
-def rolled(timeframe: Timeframe, where: str = "true") -> str:
+def rolled(timeframe: Timeframe, where: str = "true", authored: bool = False) -> str:
     """Give the query that folds the minutes ``c`` that meet ``where`` into one larger timeframe."""
     # Months have no fixed length: Timeframe.micros is 0 for them.
     bucket = "epoch_us(date_trunc('month', m.start))"
@@ -64,7 +65,7 @@ FROM (
            arg_min(m.close, m.start) AS first_close,
            {sums}, sum(m.trade_count)::BIGINT AS trade_count,
            bool_and(m.complete) AS complete, count(*) AS minutes, max(m.revision) AS revision
-    FROM ({latest(TIMEFRAMES["1m"], where)}) m
+    FROM ({latest(TIMEFRAMES["1m"], where, authored)}) m
     GROUP BY ALL
 ) f
 """  # noqa: S608 - our own text

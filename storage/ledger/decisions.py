@@ -27,7 +27,7 @@ LIMIT 1
 
 _START = """
 INSERT INTO runs (id, strategy, instrument, timeframe, params, code) VALUES (%s, %s, %s, %s, %s, %s)
-ON CONFLICT (id) DO NOTHING
+ON CONFLICT (id) DO UPDATE SET state = 'running', error = NULL WHERE runs.state <> 'running'
 """
 
 _STOP = """

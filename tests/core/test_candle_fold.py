@@ -1,6 +1,6 @@
 import itertools
 from collections import defaultdict
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.candle_fold import CandleFold, flush, fold_trades, to_integers
-from core.candles import Candle, CandleBatch
+from core.candles import EXACT, Candle, CandleBatch
 from core.errors import IntegrityError
 from core.timeframes import DAY, HOUR, MINUTE, SECOND, TIMEFRAMES
 from core.trades import TradeBatch
@@ -49,6 +49,11 @@ def fold_all(trades, tf="1s", lateness=0, cuts=()):
 
 def by_decimals(rows, micros):
     """An independent fold: Decimal sums, one candle a start, no notion of lateness."""
+    with localcontext(EXACT):
+        return _by_decimals(rows, micros)
+
+
+def _by_decimals(rows, micros):
     groups = defaultdict(list)
     for row in rows:
         groups[row[1] // micros * micros].append(row)

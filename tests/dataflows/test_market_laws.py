@@ -116,6 +116,87 @@ def test_a_revised_close_moves_the_flat_candles_behind_it(tmp_path):
     assert [row[9] for row in minutes[:5]] == [3, 0, 0, 0, 0]
 
 
+def test_two_late_trades_over_the_same_quiet_write_each_revision_once(tmp_path):
+    rows = [(1, 0, 10.0), (10, 605, 12.0), (11, 700, 12.0)]
+    late = [trades([(4, 45, 77.0)]), trades([(7, 310, 78.0)])]
+    found = run(tmp_path / "data", [trades(rows)], late)
+    assert found["twice"] == [(0,)]
+    minutes = [row[6] for row in found["latest"] if row[1] == "1m"]
+    assert minutes[:10] == [77.0] * 5 + [78.0] * 5
+
+
+def test_a_revised_close_moves_the_flat_seconds_of_the_next_traded_minute(tmp_path):
+    rows = [(1, -70, 9.0), (2, 0, 10.0), (3, 30, 11.0), (7, 70, 12.0), (8, 200, 12.0)]
+    found = run(tmp_path / "data", [trades(rows)], [trades([(5, 50, 77.0)])])
+    seconds = {row[2].timestamp() - T0 / 1e6: row[6] for row in found["latest"] if row[1] == "1s"}
+    assert [seconds[s] for s in (49, 50, 59, 60, 69, 70)] == [11.0, 77.0, 77.0, 77.0, 77.0, 12.0]
+
+
+def test_other_parameters_are_another_run_and_what_is_placed_no_more_is_stopped(tmp_path):
+    walk = [(i, i * 20.0, round(100 + 5 * np.sin(i / 7), 2)) for i in range(1, 800)]
+    settings = replace_strategies(settings_of(tmp_path / "data"), "rsi")
+    run(tmp_path / "data", [trades(walk[:400])], settings=settings)
+    other = settings.model_copy(update={"strategies": (StrategySettings(name="rsi", params={"length": 3}),)})
+    found = run(tmp_path / "data", [trades(walk[400:])], settings=other)
+    lengths = {}
+    for _, text in found["signals"]:
+        lengths.setdefault(text.split("run='")[1].split("'")[0], set()).add(text.split("RSI(")[1].split(")")[0])
+    assert sorted(lengths.values(), key=str) == [{"3"}, {"5"}]
+    with opened(other, "look") as system:
+        assert sorted(state for state, _ in system.ledger.runs().values()) == ["running", "stopped"]
+
+
+def test_a_timeframe_that_is_placed_later_gets_its_candles(tmp_path):
+    walk = [(i, i * 20.0, round(100 + 5 * np.sin(i / 9), 2)) for i in range(1, 1_500)]
+    settings = replace_strategies(settings_of(tmp_path / "data"))
+    run(tmp_path / "data", [trades(walk[:299])], settings=settings)
+    three = StrategySettings(name="rsi", timeframe="3m", params={"length": 3})
+    changed = settings.candles.model_copy(update={"lateness_ms": 2_000})
+    found = run(
+        tmp_path / "data",
+        [trades(walk[299:])],
+        settings=settings.model_copy(update={"strategies": (three,), "candles": changed}),
+    )
+    assert found["signals"]
+
+
+def test_a_lost_recovery_store_is_built_again_though_older_trades_came_later(tmp_path):
+    walk = [(i, i * 20.0, round(100 + 5 * np.sin(i / 7), 2)) for i in range(1, 900)]
+    data = tmp_path / "data"
+    expected = run(data, [trades(walk[449:])], [trades(walk[:449])])
+    (data / "recovery" / "market").rename(tmp_path / "away")
+    with opened(settings_of(data), "test") as system:
+        work_off(system, 100, 1)
+        system.revise()
+    assert everything(settings_of(data)) == expected
+
+
+def test_a_lost_journal_is_refused_before_anything_is_skipped(tmp_path):
+    data = tmp_path / "data"
+    run(data, [trades([(i, i * 20.0, 100.0) for i in range(1, 50)])])
+    for name in ("journal", "recovery"):
+        (data / name).rename(tmp_path / name)
+    with opened(settings_of(data), "test") as system:
+        feed(system, [], finish=False)
+        with pytest.raises(IntegrityError, match="journal was lost"):
+            work_off(system, 100, 1)
+
+
+def test_what_is_set_aside_does_not_depend_on_the_batch_size(tmp_path):
+    records = [trades([(i, i * 1.0, 10.0)], space="aggregate" if i % 2 else "trade") for i in range(2, 40)]
+    few, many = run(tmp_path / "a", records, limit=6), run(tmp_path / "b", records, limit=100)
+    assert len(few["unread"]) == 19
+    assert few == many
+
+
+def test_a_tick_to_no_time_at_all_is_set_aside(tmp_path):
+    first = trades([(1, 0, 10.0), (2, 100, 10.0)])
+    ticks = [Tick(2**63 + 5).record(0), Tick(T0 * 40).record(0), Tick(T0 + 10**12).record(T0)]
+    found = run(tmp_path / "data", [first, *ticks, trades([(3, 200, 11.0)])])
+    assert len(found["unread"]) == 3
+    assert len(found["first"]) == len(found["latest"]) < 400
+
+
 def test_time_closes_candles_which_the_next_trade_proves(tmp_path):
     tick = Tick(T0 + 10 * 60 * 1_000_000).record(0)
     first = [trades([(1, -90, 9.0), (2, 5, 10.0)]), tick]
@@ -130,7 +211,7 @@ def test_time_closes_candles_which_the_next_trade_proves(tmp_path):
 def test_two_streams_of_one_instrument_are_never_mixed(tmp_path):
     found = run(tmp_path / "data", [trades([(1, 0, 10.0), (2, 1, 10.0)]), trades([(7, 2, 99.0)], space="aggregate")])
     assert {row[1] for row in found["trades"]} == {"trade"}
-    assert "aggregate ids" in found["unread"][0][0]
+    assert "has an aggregate id" in found["unread"][0][0]
 
 
 def test_a_trade_from_the_future_does_not_make_all_others_late(tmp_path):
@@ -142,7 +223,7 @@ def test_a_trade_from_the_future_does_not_make_all_others_late(tmp_path):
     assert len(found["trades"]) == 20
     assert not found["gaps"]
     assert len(found["first"]) == len(found["latest"])
-    assert ["after they were received" in text for (text,) in found["unread"]] == [True]
+    assert ["after it was received" in text for (text,) in found["unread"]] == [True]
 
 
 def test_a_strategy_that_raises_is_stopped_and_the_others_go_on(tmp_path, monkeypatch):
