@@ -55,9 +55,9 @@ class Summary:
         """Give the counts as a table for a person."""
         return [
             *([("files", f"{self.files:,}")] if self.files else []),
-            ("records read", f"{self.records:,}"),
+            ("journal records", f"{self.records:,}"),
             ("trades stored", f"{self.stored:,}"),
-            ("trades that were there already", f"{self.duplicates:,}"),
+            ("duplicates dropped", f"{self.duplicates:,}"),
             ("candles (1s, 1m)", f"{self.candles:,}"),
             ("candles revised", f"{self.revised:,}"),
             ("signals", f"{self.signals:,}"),

@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 
 from core.errors import TidemillError
 from core.settings import Settings
+from strategies.registry import strategy
 from tidemill.commands.table import load
 
 Verdict = Literal["ok", "warn", "fail"]
@@ -43,7 +44,10 @@ def checks(load_settings: Callable[[], Settings]) -> Iterator[Check]:
     yield encoding(sys.getfilesystemencoding())
     yield open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     try:
-        path = load_settings().data
+        settings = load_settings()
+        path = settings.data
+        for placed in settings.strategies:
+            strategy(placed.name, placed.params)
     except TidemillError as error:
         yield Check("settings", "fail", str(error), "mend the setting")
     else:

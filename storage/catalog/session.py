@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import duckdb
 
 from storage.catalog.macros import MACROS
@@ -15,10 +17,15 @@ def statements(address: Address, data_path: str) -> list[str]:
     return [
         *session_statements(data_path),
         attach_lake(address, data_path, read_only=True),
-        f"ATTACH {quoted(conninfo(address, address.ledger_db))} AS ledger (TYPE postgres, READ_ONLY)",
+        f"ATTACH {quoted(conninfo(_reading(address), address.ledger_db))} AS ledger (TYPE postgres, READ_ONLY)",
         *(f"CREATE OR REPLACE VIEW {view.name} AS {view.query}" for view in VIEWS),
         *(f"CREATE OR REPLACE MACRO {macro.signature} AS TABLE {macro.query}" for macro in MACROS),
     ]
+
+
+def _reading(address: Address) -> Address:
+    # DuckDB's READ_ONLY is a matter of the transaction that it began; this one is of every transaction.
+    return replace(address, options=(*address.options, ("options", "-c default_transaction_read_only=on")))
 
 
 def open_catalog(address: Address, data_path: str) -> duckdb.DuckDBPyConnection:

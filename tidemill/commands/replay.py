@@ -34,7 +34,9 @@ def replay(
 
     Example: tidemill replay recording.ws.gz --venue binance
     """
-    if (venue is None) == (instrument is None):
+    if venue is not None and instrument is not None:
+        raise UserError("give one of --venue NAME for frames and --instrument NAME for trades, not both")
+    if venue is None and instrument is None:
         raise UserError("say what the files hold: --venue NAME for frames, or --instrument NAME for trades")
     if speed is not None and not 0 < speed < float("inf"):
         raise UserError(f"--speed {speed:g} is no speed: give a number above 0, or leave it out")

@@ -1,6 +1,7 @@
 """tidemill sql: the lake and the ledger behind one prompt."""
 
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
@@ -31,8 +32,9 @@ def sql(
     """Ask the lake and the ledger in SQL.
 
     Without QUERY: a prompt on a terminal, else the query is read from stdin. Views: trades, candles (every
-    timeframe), signals, runs, gaps, coverage and more; `.tables` at the prompt lists them. Nothing can be
-    changed from here. A table shows the first 500 rows, the other formats write all.
+    timeframe), signals, runs, gaps, coverage and more; `.tables` at the prompt lists them. Lake and
+    ledger are attached read-only; files can be read and written as in any DuckDB. A table shows the first 500
+    rows, the other formats write all.
 
     Example: tidemill sql "FROM candles WHERE timeframe = '5m' ORDER BY start DESC LIMIT 5"
     """
@@ -40,6 +42,7 @@ def sql(
     if init:
         folder = existing(settings.data)
         with serve(settings, folder) as address:
+            sys.stdout.write(_INIT.format(version=version("duckdb"), password=folder.ledger / "password"))
             sys.stdout.write("".join(f"{s.rstrip(';')};\n" for s in statements(address, lake_path(settings, folder))))
         return
     form = form or _default_format(output)
@@ -54,6 +57,12 @@ def sql(
             load("tidemill.prompt").converse(connection, settings.data / "sql_history")
             return
         _answer(connection, query, form, output)
+
+
+_INIT = """\
+-- For DuckDB {version} on this machine. An embedded server runs while somebody uses it: keep `tidemill sql` open.
+-- The statements hold no password: export PGPASSWORD="$(cat {password})"
+"""
 
 
 def _answer(connection: Any, query: str, form: Format, output: Path | None) -> None:
