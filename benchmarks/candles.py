@@ -1,10 +1,8 @@
 """Stored trades to one-minute candles, against DuckDB's GROUP BY over the same file; both may use every core."""
 
 import json
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,7 +12,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.machine import peak_memory
+from benchmarks.machine import peak_memory, scratch
 from benchmarks.table import Row
 from core.candle_fold import CandleFold
 from core.candles import SUM_SCALE, CandleBatch
@@ -131,11 +129,8 @@ def measure(folder: Path, trades: int, rounds: int) -> tuple[int, dict[str, list
 
 def rows(quick: bool = False) -> list[Row]:
     wanted, rounds = (500_000, 1) if quick else (TRADES, ROUNDS)
-    folder = Path(tempfile.mkdtemp(prefix="tidemill-candles-", dir=Path.cwd()))
-    try:
+    with scratch() as folder:
         trades, took = measure(folder, wanted, rounds)
-    finally:
-        shutil.rmtree(folder)
     rate = {work: trades / min(one.seconds for one in all_) / 1e6 for work, all_ in took.items()}
     cost = {work: min(one.cpu for one in all_) / trades * 1e9 for work, all_ in took.items()}
     peak = {work: max(one.peak_mib for one in all_) for work, all_ in took.items()}

@@ -1,14 +1,13 @@
 """The journal against LMDB: durable appends of 100 frames of 200 bytes, and reading them back."""
 
-import shutil
 import struct
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import lmdb
 
+from benchmarks.machine import scratch
 from benchmarks.table import Row
 from core.records import Kind, Record
 from storage.journal import Journal
@@ -80,12 +79,8 @@ def measure(root: Path, batches: int) -> dict[str, tuple[float, float]]:
 
 
 def rows(quick: bool = False) -> list[Row]:
-    # Not in a memory file system, where a sync costs nothing.
-    root = Path(tempfile.mkdtemp(prefix="tidemill-journal-", dir=Path.cwd()))
-    try:
+    with scratch() as root:
         found = measure(root, 600 if quick else BATCHES)
-    finally:
-        shutil.rmtree(root)
     (append, append_lmdb), (p99, p99_lmdb), (read, read_lmdb_) = found["append"], found["p99"], found["read"]
     return [
         Row(

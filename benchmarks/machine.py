@@ -3,8 +3,26 @@
 import os
 import platform
 import resource
-from contextlib import suppress
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """Give a folder on the project's disk, out of sight of version control, that is removed at the end.
+
+    Not the system's folder for temporary files: that may be memory, where a sync costs nothing.
+    """
+    place = Path(__file__).parents[1] / "build"
+    place.mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="benchmark-", dir=place))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 def described() -> str:

@@ -5,10 +5,10 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import scratch
 from benchmarks.market_child import Ran
 from benchmarks.recording import record
 from benchmarks.table import Row
@@ -47,11 +47,8 @@ def measure(root: Path, trades: int, rounds: int) -> tuple[list[Ran], float]:
 
 def rows(quick: bool = False) -> list[Row]:
     trades, rounds = (300_000, 1) if quick else (TRADES, ROUNDS)
-    root = Path(tempfile.mkdtemp(prefix="tidemill-market-", dir=Path.cwd()))
-    try:
+    with scratch() as root:
         runs, decoded = measure(root, trades, rounds)
-    finally:
-        shutil.rmtree(root)
     best = min(runs, key=lambda run: run.seconds)
     slowest = max(run.seconds for run in runs)
     rate, peak = trades / best.seconds, max(run.peak_mib for run in runs)
