@@ -54,8 +54,22 @@ def run(argv: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback reaches the user unasked
+        stop = _stop_behind(error)
+        if isinstance(stop, SystemExit):
+            raise stop from None
+        if stop is not None:
+            return INTERRUPTED
         text = f"unexpected {type(error).__name__}: {error}"
         return _say(options, error, FAILED, text, " (run with --log debug for the traceback)")
+
+
+def _stop_behind(error: BaseException | None) -> KeyboardInterrupt | SystemExit | None:
+    """Find what a signal handler raised: DuckDB and Bytewax wrap it where it meets them."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def application(chosen: str | None, options: GlobalOptions) -> typer.Typer:
