@@ -25,7 +25,12 @@ def main(ledger: Path, binaries: Path) -> None:
     _detach()
     cluster = Cluster(ledger, binaries)
     mine = os.open(ledger / "guardian", os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(mine, fcntl.LOCK_EX)
+    try:
+        fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        # That of a starter which was killed came first: it guards for whoever asked for this one.
+        _report({"port": 0})
+        os._exit(0)
     note = ledger / "server.json"
     note.unlink(missing_ok=True)
     try:

@@ -88,7 +88,10 @@ class _Server:
                 self.users = _open(self.ledger / "users")
                 # Waits while a guardian that found nobody left is still stopping its server.
                 fcntl.flock(self.users, fcntl.LOCK_SH)
-                port = self._running() or self._start()
+                while not (port := self._running() or self._start()):
+                    # Another guardian was quicker; its server is waited for.
+                    os.waitpid(self.guardian, 0)
+                    self.guardian = 0
         except PermissionError as error:
             raise UserError(
                 f"{error.filename or self.ledger} belongs to another user: run tidemill as the user that "

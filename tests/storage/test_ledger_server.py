@@ -1,9 +1,11 @@
+import fcntl
 import json
 import os
 import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -204,6 +206,20 @@ def test_a_start_that_was_killed_in_the_middle_is_begun_anew(folder):
             impatient.kill()
     with serve(SETTINGS, folder) as address:
         assert execute(address, "SELECT 1") == [(1,)]
+
+
+def test_a_guardian_that_finds_another_one_leaves_the_server_to_it(folder):
+    with serve(SETTINGS, folder):
+        pass
+    # As a guardian does whose starter was killed before it had the lock: it comes between asking and starting.
+    other = os.open(folder.ledger / "guardian", os.O_RDWR)
+    fcntl.flock(other, fcntl.LOCK_SH)
+    release = threading.Timer(0.5, fcntl.flock, (other, fcntl.LOCK_UN))
+    release.start()
+    with serve(SETTINGS, folder) as address:
+        assert execute(address, "SELECT 1") == [(1,)]
+    release.join()
+    os.close(other)
 
 
 def test_the_pid_of_another_process_in_an_old_pid_file_does_not_matter(folder):

@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from core.errors import UserError
@@ -61,6 +61,8 @@ def test_a_recording_in_pieces_is_the_recording(scratch, make, cuts, chosen, pac
     whole = payloads([written(scratch / "whole", lines, packed=False)])
     assert len(whole) == 200
     edges = [0, *sorted(cuts), 200]
+    # A file in which no frame bears a time cannot be placed among others.
+    assume(make is stamped or all(any(b'"E"' in line for line in lines[a:b]) for a, b in pairwise(edges)))
     pieces = [
         written(scratch / f"piece{n}", lines[low:high], packed[n]) for n, (low, high) in enumerate(pairwise(edges))
     ]
