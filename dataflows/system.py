@@ -19,7 +19,7 @@ from dataflows.market import FLOW, market
 from dataflows.reviser import LEASE, Revised, Reviser
 from dataflows.source import RECORDS, JournalSource, Reading
 from storage import lake
-from storage.data_folder import DataFolder
+from storage.data_folder import DataFolder, lake_path
 from storage.journal import Journal
 from storage.lake import LakeWriter, Session, reader
 from storage.ledger.address import Address
@@ -99,11 +99,6 @@ class System:
             return reader.history(self.session, instrument, timeframe, before, count, authored=True)
 
 
-def data_path(settings: Settings, folder: DataFolder) -> str:
-    """Give where the lake's data files are."""
-    return settings.lake.path or str(folder.lake.resolve())
-
-
 @contextmanager
 def opened(settings: Settings, command: str, *, hold: bool = True) -> Iterator[System]:
     """Hold the data folder, start the ledger, bring schemas up to date, and open everything.
@@ -122,7 +117,7 @@ def opened(settings: Settings, command: str, *, hold: bool = True) -> Iterator[S
             stack.enter_context(folder.hold(command))
         address = stack.enter_context(serve(settings, folder))
         migrate(address)
-        session = lake.connect(address, data_path(settings, folder), read_only=False)
+        session = lake.connect(address, lake_path(settings, folder), read_only=False)
         stack.callback(session.close)
         lake.create(session)
         ledger = stack.enter_context(Ledger(address))

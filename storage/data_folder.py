@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import Busy, UserError
+from core.settings import Settings
 
 VERSION = 1
 """The layout that this version of Tidemill reads and writes."""
@@ -158,3 +159,8 @@ def _remedy(error: OSError) -> str:
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         return "it must be a folder: name another with --data"
     return "make it writable for this user or name another folder with --data"
+
+
+def lake_path(settings: Settings, folder: DataFolder) -> str:
+    """Give where the lake's data files are: where the settings say, else in the data folder."""
+    return settings.lake.path or str(folder.lake.resolve())

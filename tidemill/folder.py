@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from core.errors import UserError
-from core.settings import Settings
 from storage.data_folder import DataFolder
 
 
@@ -15,8 +14,3 @@ def existing(path: Path) -> DataFolder:
             f"there is no data in {path} yet: run `tidemill up` or `tidemill replay` first, or name --data"
         )
     return folder
-
-
-def lake_path(settings: Settings, folder: DataFolder) -> str:
-    """Give where the lake's data files are."""
-    return settings.lake.path or str(folder.lake.resolve())

@@ -9,9 +9,10 @@ import pyarrow as pa
 from core.errors import TidemillError, UserError
 from core.settings import Settings
 from storage.catalog import open_catalog
+from storage.data_folder import lake_path
 from storage.ledger.schema import pending
 from storage.ledger.server import serve
-from tidemill.folder import existing, lake_path
+from tidemill.folder import existing
 
 _BATCH_ROWS = 10_000
 

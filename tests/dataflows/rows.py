@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from core.settings import Settings
-from dataflows.system import data_path
 from storage import lake
-from storage.data_folder import DataFolder
+from storage.data_folder import DataFolder, lake_path
 from storage.ledger.ledger import Ledger
 from storage.ledger.server import serve
 
@@ -23,7 +22,7 @@ def everything(settings: Settings) -> dict[str, list[tuple]]:
     """Read trades, candles, gaps, coverage, signals, dirty minutes and the quarantine of a data folder."""
     folder = DataFolder(Path(settings.data))
     with serve(settings, folder) as address, Ledger(address) as ledger:
-        session = lake.connect(address, data_path(settings, folder), read_only=True)
+        session = lake.connect(address, lake_path(settings, folder), read_only=True)
         try:
             found = {
                 name: session.execute(query).fetchall()

@@ -8,9 +8,8 @@ import pytest
 
 from core.settings import Settings
 from dataflows.replay import replay
-from dataflows.system import data_path
 from storage import lake
-from storage.data_folder import DataFolder
+from storage.data_folder import DataFolder, lake_path
 from storage.ledger.ledger import Ledger
 from storage.ledger.server import serve
 
@@ -47,7 +46,7 @@ def replayed(bitcoin, tmp_path_factory):
 def query(settings, text):
     folder = DataFolder(settings.data)
     with serve(settings, folder) as address:
-        session = lake.connect(address, data_path(settings, folder), read_only=True)
+        session = lake.connect(address, lake_path(settings, folder), read_only=True)
         try:
             return session.execute(text).fetchall()
         finally:

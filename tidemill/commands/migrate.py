@@ -7,13 +7,13 @@ import msgspec
 import typer
 
 from core.errors import TidemillError
-from storage.data_folder import DataFolder
+from storage.data_folder import DataFolder, lake_path
 from storage.lake import connect, create
 from storage.ledger.schema import migrate as apply
 from storage.ledger.schema import pending
 from storage.ledger.server import serve
 from tidemill.configuration import configured
-from tidemill.folder import existing, lake_path
+from tidemill.folder import existing
 
 
 def migrate(

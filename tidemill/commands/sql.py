@@ -10,10 +10,11 @@ import typer
 
 from core.errors import UserError
 from storage.catalog import statements
+from storage.data_folder import lake_path
 from storage.ledger.server import serve
 from tidemill.commands.table import load
 from tidemill.configuration import configured
-from tidemill.folder import existing, lake_path
+from tidemill.folder import existing
 from tidemill.query import QueryError, ask, catalog, failures
 from tidemill.results import Format, write_csv, write_json, write_parquet, write_table
 
