@@ -29,6 +29,8 @@ class Kind(IntEnum):
     """The passing of venue time while nothing arrives: a `Tick`."""
     COMMAND = 5
     """What the operator asked for: a `Command`."""
+    CANDLES = 6
+    """The venue's own candles from before the recording, to warm strategies with: `VenueCandles`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,22 @@ class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def record(self, received_at: int) -> Record:
         """Give the journal record of this command."""
         return Record(Kind.COMMAND, received_at, msgspec.json.encode(self))
+
+
+class VenueCandles(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Hold closed candles as the venue tells them, ascending, for runs that begin without a past of ours.
+
+    A row is (start in µs since the epoch, UTC; open, high, low, close, volume, quote volume as the venue's text;
+    trade count; taker buy volume).
+    """
+
+    instrument: str
+    timeframe: str
+    rows: list[tuple[int, str, str, str, str, str, str, int, str]]
+
+    def record(self, received_at: int) -> Record:
+        """Give the journal record of these candles."""
+        return Record(Kind.CANDLES, received_at, msgspec.json.encode(self))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -87,6 +87,63 @@ class StrategySettings(_Section):
         return tuple(name if name == "*" else Instrument.parse(name).name for name in names)
 
 
+class FeedSettings(_Section):
+    """One feed to record: a venue, its instruments and the streams of them."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    venue: str = ""
+    """The venue whose dialect it speaks; empty: the one of the feed's name."""
+    instruments: Annotated[tuple[str, ...], Field(min_length=1)]
+    channels: tuple[str, ...] = ()
+    """Streams of each instrument; empty: the venue's trades."""
+    websocket_url: str | None = None
+    rest_url: str | None = None
+    """Addresses instead of the venue's own."""
+    history_minutes: int = Field(60, ge=0, le=1440)
+    """How much of the past is fetched for an instrument that was never recorded before."""
+
+    @field_validator("instruments")
+    @classmethod
+    def _readable(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(Instrument.parse(name).name for name in names))
+
+    @property
+    def dialect(self) -> str:
+        """Give the venue's name."""
+        return self.venue or self.name
+
+
+class RecorderSettings(_Section):
+    """When a connection counts as dead, and how much is caught up after it was."""
+
+    first_data_s: float = Field(20, gt=0, le=600)
+    """After subscribing, data has to come within this; else the venue is asked whether there is any."""
+    stale_s: float = Field(60, gt=0, le=3600)
+    """The same for a connection that has brought data before."""
+    catch_up_trades: int = Field(200_000, ge=0)
+    """A hole of more trades than this is left to a backfill."""
+    queue_bytes: Bytes = 64 * 1024 * 1024
+    """What may wait for the disk before the sockets are read no further."""
+
+
+class SimulatorSettings(_Section):
+    """The exchange on this machine that `tidemill up` starts for the feed ``simulated``."""
+
+    port: int = Field(9443, ge=0, le=65_535)
+    """0 takes a free one."""
+    seed: int = Field(1, ge=0)
+    speed: float = Field(1.0, gt=0, le=1000)
+    history_hours: int = Field(24, ge=1, le=24 * 30)
+    """How much of the past the invented market has on its first day."""
+
+
+class MetricsSettings(_Section):
+    """Where each process tells its figures, on loopback."""
+
+    port: int = Field(9464, ge=0, le=65_000)
+    """The supervisor's; the other processes take the ports after it. 0: free ones."""
+
+
 class Settings(BaseSettings):
     """Hold every setting of the system."""
 
@@ -102,6 +159,23 @@ class Settings(BaseSettings):
     journal: JournalSettings = JournalSettings()
     candles: CandleSettings = CandleSettings()
     strategies: tuple[StrategySettings, ...] = (StrategySettings(name="rsi"),)
+    feeds: tuple[FeedSettings, ...] = (
+        FeedSettings(
+            name="simulated", instruments=("simulated:BTC-USDT", "simulated:ETH-USDT", "simulated:SOL-USDT")
+        ),
+    )
+    recorder: RecorderSettings = RecorderSettings()
+    simulator: SimulatorSettings = SimulatorSettings()
+    metrics: MetricsSettings = MetricsSettings()
+
+    @field_validator("feeds")
+    @classmethod
+    def _named_once(cls, feeds: tuple[FeedSettings, ...]) -> tuple[FeedSettings, ...]:
+        names = [feed.name for feed in feeds]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"feed {twice[0]!r} stands there twice: give each feed a name of its own")
+        return feeds
 
     @classmethod
     def settings_customise_sources(
@@ -189,12 +263,15 @@ def _explain(error: ValidationError, path: Path) -> str:
     return f"{path} or environment: setting {where!r}: {first['msg'].removeprefix('Value error, ')}"
 
 
+_LISTED: dict[str, type[BaseModel]] = {"strategies": StrategySettings, "feeds": FeedSettings}
+
+
 def _siblings(parent: list[str]) -> list[str]:
     section: type[BaseModel] = Settings
     for name in parent:
         kind = section.model_fields[name].annotation
-        if name == "strategies":
-            kind = StrategySettings
+        if name in _LISTED:
+            kind = _LISTED[name]
         if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
             return []
         section = kind

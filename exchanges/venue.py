@@ -1,6 +1,6 @@
 """The contract of a venue's public market data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.instruments import Instrument
+from core.records import VenueCandles
+from core.trades import TradeBatch
 from exchanges.columns import Columns
 from exchanges.messages import Message
 
@@ -46,6 +48,23 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """Say how much REST the venue tolerates: the sum of the requests' weights in ``seconds``, per address."""
+
+    weight: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Name one REST request (GET): the path below the venue's REST address, its parameters and its weight."""
+
+    path: str
+    params: Mapping[str, str | int]
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
 class Connection:
     """Name one connection to open: its address, what to send once it is open, and the streams it then carries."""
 
@@ -79,6 +98,14 @@ class Venue(Protocol):
     @property
     def limits(self) -> Limits: ...  # noqa: D102
 
+    @property
+    def budget(self) -> Budget: ...  # noqa: D102
+
+    @property
+    def trade_channel(self) -> str:
+        """Give the channel whose trades are recorded unless the settings name others."""
+        ...
+
     def instrument(self, native: str) -> Instrument:
         """Give the instrument of the venue's symbol; raise `MalformedFrame` where it is unknown."""
         ...
@@ -93,6 +120,50 @@ class Venue(Protocol):
         Channels are ``trade``, ``aggregate``, ``quote`` and ``kline_<timeframe>``; raise `UnknownName` for
         others and for those that the venue does not have.
         """
+        ...
+
+    def requests(self, method: Literal["SUBSCRIBE", "UNSUBSCRIBE"], streams: Sequence[str]) -> tuple[str, ...]:
+        """Give the messages that take streams into an open connection, or out of it."""
+        ...
+
+    def stream(self, instrument: Instrument, channel: str) -> str:
+        """Give the name of one stream; raise as `subscriptions` does."""
+        ...
+
+    def time_request(self) -> Request:
+        """Ask for the venue's time; `read_time` reads the answer (µs since the epoch, UTC)."""
+        ...
+
+    def read_time(self, payload: bytes) -> int: ...  # noqa: D102
+
+    def instruments_request(self) -> Request:
+        """Ask for all instruments; `read_instruments` reads the answer: those that trade, with tick and lot."""
+        ...
+
+    def read_instruments(self, payload: bytes) -> list[Instrument]: ...  # noqa: D102
+
+    def trades_request(
+        self, instrument: Instrument, channel: str, *, first_id: int | None = None, start: int | None = None
+    ) -> Request:
+        """Ask for a page of trades, ascending by id: from an id on, from a time on (µs), or the newest ones.
+
+        ``channel`` says which ids: those of ``trade`` or of ``aggregate``. Raise `UserError` where the venue
+        cannot answer that.
+        """
+        ...
+
+    def read_trades(
+        self, instrument: Instrument, channel: str, payload: bytes, received_at: int
+    ) -> TradeBatch | None:
+        """Read a page of trades; None for an empty one."""
+        ...
+
+    def klines_request(self, instrument: Instrument, timeframe: str, start: int, end: int) -> Request:
+        """Ask for the venue's candles that begin in [start, end) (µs), as many as a page holds, ascending."""
+        ...
+
+    def read_klines(self, instrument: Instrument, timeframe: str, payload: bytes) -> VenueCandles:
+        """Read a page of candles, closed or not; all readers raise `MalformedFrame` and nothing else."""
         ...
 
     def parse(self, frame: bytes, received_at: int) -> list[Message]:

@@ -56,6 +56,26 @@ class DataFolder:
         return self.path / "recovery"
 
     @property
+    def commands(self) -> Path:
+        """Give the folder of the journal that operators' commands go to."""
+        return self.path / "commands"
+
+    @property
+    def run(self) -> Path:
+        """Give the folder where running components say who and where they are."""
+        return self.path / "run"
+
+    @property
+    def logs(self) -> Path:
+        """Give the folder of the components' logs."""
+        return self.path / "logs"
+
+    @property
+    def simulator(self) -> Path:
+        """Give the folder where the simulator remembers its invented market."""
+        return self.path / "simulator"
+
+    @property
     def exists(self) -> bool:
         """Tell whether a data folder is there; nothing is created."""
         return (self.path / _MARK).is_file()
