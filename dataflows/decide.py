@@ -10,7 +10,9 @@ from core.candles import Candle
 from core.settings import Settings
 from core.signals import Signal
 from core.timeframes import BASE, TIMEFRAMES, Timeframe
+from dataflows import warm_up
 from dataflows.steps import Advanced
+from dataflows.warm_up import Past
 from strategies.registry import strategy
 from strategies.strategy import Strategy
 
@@ -47,11 +49,12 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """Say that a run decides from now on."""
+    """Say that a run decides from now on, and what it was warmed with."""
 
     run: str
     placed: Placed
     instrument: str
+    past: Past
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +74,15 @@ class RunState:
     error: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Deciding:
+    """Hold the runs on one instrument, by id, and what the venue told of each timeframe before the recording."""
+
+    runs: dict[str, RunState] = field(default_factory=dict)
+    told: dict[str, tuple[Candle, ...]] = field(default_factory=dict)
+
+
 Outcome = RunStarted | RunStopped | Signal
-Runs = dict[str, RunState]
 
 
 def place(settings: Settings) -> list[Placed]:
@@ -84,34 +94,42 @@ def place(settings: Settings) -> list[Placed]:
 
 
 def decide(
-    runs: Runs | None, advanced: Advanced, placed: Sequence[Placed], history: History
-) -> tuple[Runs, list[Outcome]]:
-    """Let every run on this instrument take the candles that closed. A run starts warm, from its history.
+    state: Deciding | None, advanced: Advanced, placed: Sequence[Placed], history: History
+) -> tuple[Deciding, list[Outcome]]:
+    """Let every run on this instrument take the candles that closed. A run starts warm, from its past.
 
     A run is known by its id: other code or parameters are another run, and what is placed no more is stopped. A
     strategy that raises is stopped on this instrument and named; the others go on.
     """
     wanted = {one.run(advanced.instrument): one for one in placed if one.wants(advanced.instrument)}
-    runs = runs or {}
+    runs, told = (state.runs, state.told) if state else ({}, {})
+    if advanced.told is not None:
+        told = {**told, advanced.told.timeframe: warm_up.read(advanced.told)}
     outcomes: list[Outcome] = [RunStopped(run) for run in runs if run not in wanted]
-    runs = {run: state for run, state in runs.items() if run in wanted}
+    runs = {run: kept for run, kept in runs.items() if run in wanted}
     for run, one in wanted.items():
         for candle in _closed(advanced, one.timeframe.name):
             if run not in runs:
-                outcomes.append(RunStarted(run, one, advanced.instrument))
-                runs[run], more = _start(run, one, candle, history)
+                runs[run], more = _start(run, one, candle, history, told.get(one.timeframe.name, ()))
                 outcomes.extend(more)
             runs[run], more = _step(runs[run], one, candle)
             outcomes.extend(more)
-    return runs, outcomes
+    # Once a timeframe has closed a candle its runs have begun; whatever is placed later finds its past in the lake.
+    return Deciding(runs, {name: rows for name, rows in told.items() if not _closed(advanced, name)}), outcomes
 
 
-def _start(run: str, placed: Placed, candle: Candle, history: History) -> tuple[RunState, list[Outcome]]:
-    past = history(candle.instrument, candle.timeframe, candle.start, placed.strategy.warmup)
+def _start(
+    run: str, placed: Placed, candle: Candle, history: History, told: Sequence[Candle]
+) -> tuple[RunState, list[Outcome]]:
+    count = placed.strategy.warmup
+    stored = history(candle.instrument, candle.timeframe, candle.start, count)
+    past = warm_up.join(told, stored, candle.start, count)
+    started = RunStarted(run, placed, candle.instrument, past)
     try:
-        return RunState(run, placed.strategy.warm(past)), []
+        return RunState(run, placed.strategy.warm(past.candles)), [started]
     except Exception as error:  # noqa: BLE001 - as in _step
-        return _failed(run, candle, error)
+        state, outcomes = _failed(run, candle, error)
+        return state, [started, *outcomes]
 
 
 def _failed(run: str, candle: Candle, error: Exception) -> tuple[RunState, list[Outcome]]:

@@ -8,11 +8,12 @@ import msgspec
 import numpy as np
 
 from core.candle_fold import to_integers
-from core.errors import IntegrityError, MalformedFrame
+from core.errors import IntegrityError, MalformedFrame, UserError
 from core.instruments import Instrument
-from core.records import Kind, Mark, Quarantined, RecordBlock, Tick
-from core.timeframes import HOUR
+from core.records import Kind, Mark, Quarantined, RecordBlock, Tick, VenueCandles
+from core.timeframes import HOUR, timeframe
 from core.trades import TradeBatch
+from dataflows import warm_up
 from exchanges import bounds
 from exchanges.decode import to_batches
 from exchanges.registry import venue
@@ -26,6 +27,7 @@ Taken as it is, one trade from the future would make all that follow late.
 
 _MARK = msgspec.json.Decoder(Mark)
 _TICK = msgspec.json.Decoder(Tick)
+_CANDLES = msgspec.json.Decoder(VenueCandles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Arrivals:
     instrument: str
     offset: int
     trades: TradeBatch | None = None
-    event: Mark | Tick | None = None
+    event: Mark | Tick | VenueCandles | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,9 @@ def _other(known: dict[str, str], feed: str, kind: int, offset: int, received: i
         return _arrive(known, feed, batch)
     if kind == Kind.COMMAND:
         return []
+    if kind == Kind.CANDLES:
+        told = _venue_candles(payload)
+        return [Arrivals(feed, told.instrument, offset, event=told)]
     event = _MARK.decode(payload) if kind == Kind.MARK else _tick(payload, received)
     return [Arrivals(feed, name, offset, event=event) for name in known]
 
@@ -120,6 +125,21 @@ def _tick(payload: bytes, received: int) -> Tick:
     if ahead or not bounds.EARLIEST <= tick.venue_time <= bounds.LATEST:
         raise MalformedFrame(f"a tick to {tick.venue_time} is no time that a venue can have")
     return tick
+
+
+def _venue_candles(payload: bytes) -> VenueCandles:
+    told = _CANDLES.decode(payload)
+    try:
+        Instrument.parse(told.instrument)
+        timeframe(told.timeframe)
+        for candle in warm_up.read(told):
+            if not (
+                0 < candle.low <= min(candle.open, candle.close) <= max(candle.open, candle.close) <= candle.high
+            ):
+                raise MalformedFrame(f"a candle of {told.instrument} at {candle.start} contradicts itself")
+    except (UserError, ValueError, ArithmeticError) as error:
+        raise MalformedFrame(f"candles that cannot be read: {error}") from None
+    return told
 
 
 def _arrive(known: dict[str, str], feed: str, batch: TradeBatch) -> list[Decoded]:

@@ -69,6 +69,7 @@ class LedgerPartition(StatelessSinkPartition[LedgerRow]):
                 placed.timeframe.name,
                 placed.strategy.params,
                 placed.strategy.code_hash(),
+                (started.past.venue, started.past.lake),
             )
         signals = [item for item in items if isinstance(item, Signal)]
         if signals:

@@ -18,6 +18,7 @@ from dataflows.lake_sink import PARTITION, LakeRows, LakeSink
 from dataflows.ledger_sink import LedgerSink
 from dataflows.source import JournalSource
 from dataflows.steps import Advanced, check_continuity, form_candles
+from dataflows.watch import Decide, Watch
 
 FLOW = "market"
 
@@ -30,6 +31,7 @@ def market(
     history: History,
     lake: LakeSink,
     ledger: LedgerSink,
+    watch: Watch | None = None,
 ) -> Dataflow:
     """Wire the dataflow. ``feeds`` maps each feed to the venue whose dialect it speaks."""
     lateness = candles.lateness_ms * 1_000
@@ -46,7 +48,11 @@ def market(
     advanced = op.stateful_flat_map(
         "candles", checked, partial(form_candles, timeframes=timeframes, lateness=lateness)
     )
-    outcomes = op.stateful_flat_map("strategies", advanced, partial(decide, placed=placed, history=history))
+    deciding: Decide = partial(decide, placed=placed, history=history)
+    if watch is not None:
+        advanced = op.inspect("watched", advanced, watch.advanced)
+        deciding = watch.deciding(deciding)
+    outcomes = op.stateful_flat_map("strategies", advanced, deciding)
 
     op.output("lake", op.merge("lake_input", op.filter_map("lake_rows", advanced, _lake_rows), reached), lake)
     told = op.filter_map("told", advanced, lambda item: item[1] if _tells(item[1]) else None)

@@ -5,7 +5,7 @@ the record that made it dirty. Killed at any point it begins again: a revision t
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -41,15 +41,15 @@ class Reviser:
         self._session = session
         self._writer = writer
 
-    def revise(self) -> Revised:
-        """Work off all dirty minutes that are ready; those that are not stay."""
+    def revise(self, stopped: Callable[[], bool] = lambda: False) -> Revised:
+        """Work off all dirty minutes that are ready; those that are not stay. It ends early once it is stopped."""
         minutes = candles = 0
         skipped: set[tuple[str, int]] = set()
         while True:
             committed = LakeWriter(self._session, PARTITION).offsets()
             rows = self._ledger.dirty(committed, len(skipped) + _MINUTES)
             todo = [row for row in rows if (row.instrument, row.minute) not in skipped]
-            if not todo:
+            if not todo or stopped():
                 return Revised(minutes, candles)
             authored = reader.last_authored(self._session, {row.instrument for row in todo})
             # The dataflow has not closed these minutes yet: they become candles of revision 0 first.

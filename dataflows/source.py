@@ -3,12 +3,13 @@
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from select import POLLIN, poll
 from threading import Event
 
 from bytewax.inputs import AbortExecution, FixedPartitionedSource, StatefulSourcePartition
 
 from core.records import RecordBlock
-from storage.journal import Journal
+from storage.journal import Doorbell, Journal
 
 CONSUMER = "market"
 """The name under which the dataflow's positions are kept in the journal."""
@@ -31,10 +32,45 @@ class Reading:
         self,
         until: Callable[[str], int | None] = lambda feed: None,
         seen: Callable[[RecordBlock], None] = lambda block: None,
+        stop: Event | None = None,
     ) -> None:
-        self.stop = Event()
+        self.stop = stop or Event()
         self.until = until
         self.seen = seen
+
+
+class Bells:
+    """Wait for whichever feed of a worker rings first: a wait for one holds up all the others.
+
+    ``busy`` says that a feed has brought something since the last wait, which has to go its way first.
+    """
+
+    def __init__(self) -> None:
+        self._poll = poll()
+        self._bells: dict[int, Doorbell] = {}
+        self.busy = False
+
+    def hang(self, bell: Doorbell) -> None:
+        """Listen to a bell, too."""
+        self._bells[bell.fileno()] = bell
+        self._poll.register(bell.fileno(), POLLIN)
+
+    def take_down(self, bell: Doorbell) -> None:
+        """Listen to it no more."""
+        if self._bells.pop(bell.fileno(), None) is not None:
+            self._poll.unregister(bell.fileno())
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for a ring of any bell, unless something is under way; say whether there was a reason to go on."""
+        if self.busy:
+            self.busy = False
+            return True
+        rung = self._poll.poll(seconds * 1000)
+        for fd, _ in rung:
+            self._bells[fd].wait(0)
+            # Its feed's turn comes without a wait in between.
+            self.busy = len(self._bells) > 1
+        return bool(rung)
 
 
 class JournalSource(FixedPartitionedSource[RecordBlock, int]):
@@ -45,6 +81,7 @@ class JournalSource(FixedPartitionedSource[RecordBlock, int]):
         self._feeds = feeds
         self._reading = reading
         self._limit = limit
+        self._bells = Bells()
 
     def list_parts(self) -> list[str]:
         """Give the feeds: a partition each."""
@@ -52,19 +89,23 @@ class JournalSource(FixedPartitionedSource[RecordBlock, int]):
 
     def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> "FeedPartition":
         """Open a feed behind the last record that is covered by a snapshot."""
-        return FeedPartition(self._journal, for_part, resume_state, self._reading, self._limit)
+        return FeedPartition(self._journal, for_part, resume_state, self._reading, self._limit, self._bells)
 
 
 class FeedPartition(StatefulSourcePartition[RecordBlock, int]):
     """Read one feed. Its state is the offset of the last record handed over, -1 before the first."""
 
-    def __init__(self, journal: Journal, feed: str, resume: int | None, reading: Reading, limit: int) -> None:
+    def __init__(
+        self, journal: Journal, feed: str, resume: int | None, reading: Reading, limit: int, bells: Bells
+    ) -> None:
         self._journal = journal
         self._feed = feed
         self._reading = reading
         self._limit = limit
         self._offset = -1 if resume is None else resume
         self._bell = journal.doorbell(feed)
+        self._bells = bells
+        bells.hang(self._bell)
         self._awake: datetime | None = None
         # A snapshot is on disk some epochs after it was taken; only then may its records be dropped.
         self._taken: deque[int] = deque()
@@ -81,9 +122,10 @@ class FeedPartition(StatefulSourcePartition[RecordBlock, int]):
             end = self._reading.until(self._feed)
             if end is not None and self._offset >= end:
                 raise StopIteration
-            if not self._bell.wait(_WAIT):
+            if not self._bells.wait(_WAIT):
                 self._awake = datetime.now(UTC) + timedelta(milliseconds=1)
             return []
+        self._bells.busy = True
         self._offset = block.last_offset
         self._reading.seen(block)
         return [block]
@@ -102,4 +144,5 @@ class FeedPartition(StatefulSourcePartition[RecordBlock, int]):
 
     def close(self) -> None:
         """Take the doorbell down."""
+        self._bells.take_down(self._bell)
         self._bell.close()

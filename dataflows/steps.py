@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from core import candle_series, continuity
+from core.candle_fold import CandleFold
 from core.candle_series import CandleSeries, Formed
 from core.candles import Candle, CandleBatch
 from core.continuity import Continued, Continuity
 from core.gaps import Coverage, DirtyMinute, Gap
-from core.records import Mark, Quarantined, Tick
+from core.records import Mark, Quarantined, Tick, VenueCandles
 from core.trades import TradeBatch
 from dataflows.decode import Arrivals, set_aside
 
@@ -27,7 +28,8 @@ class Advanced:
     """Hold all that some arrivals of one instrument led to, up to the decisions.
 
     ``trades`` and ``base`` (candles of the base timeframes) go to the lake; ``gaps``, ``coverage``, ``dirty`` and
-    ``unread`` to the ledger; ``base`` and ``larger`` to the strategies.
+    ``unread`` to the ledger; ``base`` and ``larger`` to the strategies, and ``told``, the venue's own candles from
+    before the recording. ``forming`` is the fold that holds the open minute.
     """
 
     feed: str
@@ -40,6 +42,8 @@ class Advanced:
     dirty: Sequence[DirtyMinute] = ()
     unread: Sequence[Quarantined] = ()
     duplicates: int = field(default=0)
+    told: VenueCandles | None = None
+    forming: CandleFold | None = None
 
 
 def check_continuity(
@@ -55,6 +59,8 @@ def check_continuity(
         if arrivals.trades.id_space != state.id_space:
             return state, [Checked(arrivals, Continued(), _foreign(state, arrivals, arrivals.trades))]
         state, continued = continuity.follow(state, arrivals.trades)
+    elif isinstance(event, VenueCandles):
+        return state, [Checked(arrivals, Continued())]
     elif state is None:
         return None, []
     elif isinstance(event, Tick):
@@ -97,6 +103,8 @@ def form_candles(
             formed.dirty_minutes(arrivals.instrument, arrivals.feed, offset),
             checked.unread,
             continued.duplicates,
+            arrivals.event if isinstance(arrivals.event, VenueCandles) else None,
+            state.base[-1],
         )
     ]
 

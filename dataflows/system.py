@@ -18,6 +18,7 @@ from dataflows.ledger_sink import LedgerSink, Told
 from dataflows.market import FLOW, market
 from dataflows.reviser import LEASE, Revised, Reviser
 from dataflows.source import RECORDS, JournalSource, Reading
+from dataflows.watch import Watch
 from storage import lake
 from storage.data_folder import DataFolder, lake_path
 from storage.journal import Journal
@@ -55,7 +56,7 @@ class System:
         """Make what the source asks when to stop."""
         return Reading(until, seen)
 
-    def flow(self, reading: Reading, limit: int = RECORDS) -> Dataflow:
+    def flow(self, reading: Reading, limit: int = RECORDS, watch: Watch | None = None) -> Dataflow:
         """Wire the market dataflow over every feed that the ledger knows, ``limit`` journal records an item."""
         feeds = self.ledger.feeds()
         self._refuse_to_forget(feeds)
@@ -67,6 +68,7 @@ class System:
             self._history,
             LakeSink(lambda: LakeWriter(self.session.cursor(), PARTITION), self.written),
             LedgerSink(lambda: Ledger(self.address), self.told),
+            watch,
         )
 
     def _refuse_to_forget(self, feeds: Iterable[str]) -> None:

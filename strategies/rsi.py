@@ -38,6 +38,10 @@ class Rsi(Strategy[RsiMemory]):
         """Give an RSI that has seen nothing."""
         return RsiMemory(rsi_start(self.length), math.nan)
 
+    def indicators(self, memory: RsiMemory) -> dict[str, float]:
+        """Give the RSI."""
+        return {"rsi": memory.value}
+
     def decide(self, memory: RsiMemory, candle: Candle) -> tuple[RsiMemory, tuple[Decision, ...]]:
         """Move the RSI on by the close and compare it with its last value."""
         rsi, now = rsi_update(memory.rsi, candle.close)

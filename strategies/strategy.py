@@ -114,6 +114,10 @@ class Strategy(ABC, Generic[Memory]):
         on changes only.
         """
 
+    def indicators(self, memory: Memory) -> Mapping[str, float]:
+        """Give the values that people watch, by name; NaN for one that is not known yet. Nothing decides on them."""
+        return {}
+
     def start(self) -> State[Memory]:
         """Give the state before the first candle: flat on both sides."""
         return State(self.remember())

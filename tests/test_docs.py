@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from core.settings import Settings, StrategySettings
+from core.settings import FeedSettings, Settings, StrategySettings
 from tidemill.commands.table import COMMANDS
 
 ROOT = Path(__file__).parents[1]
@@ -17,10 +17,12 @@ DOCS = ROOT / "docs"
 CONFIGURATION = (DOCS / "configuration.md").read_text("utf-8")
 TEXTS = CONFIGURATION + (ROOT / "README.md").read_text("utf-8")
 
+LISTED: dict[str, type[BaseModel]] = {"strategies": StrategySettings, "feeds": FeedSettings}
+
 
 def setting_names(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name, field in section.model_fields.items():
-        kind = StrategySettings if name == "strategies" else field.annotation
+        kind = LISTED.get(name, field.annotation)
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from setting_names(kind, f"{prefix}{name}.")
         else:

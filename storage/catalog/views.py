@@ -83,6 +83,8 @@ VIEWS = (
         ("started", _TIME, "when this row was written, UTC"),
         ("state", "VARCHAR", "running, stopped or failed"),
         ("error", "VARCHAR", "why it failed; null otherwise"),
+        ("warm_venue", "INTEGER", "how many candles of the venue it was warmed with"),
+        ("warm_lake", "INTEGER", "how many candles of the lake it was warmed with"),
     ),
     _ledger(
         "gaps",

@@ -26,7 +26,8 @@ LIMIT 1
 """  # noqa: S608 - as above
 
 _START = """
-INSERT INTO runs (id, strategy, instrument, timeframe, params, code) VALUES (%s, %s, %s, %s, %s, %s)
+INSERT INTO runs (id, strategy, instrument, timeframe, params, code, warm_venue, warm_lake)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (id) DO UPDATE SET state = 'running', error = NULL WHERE runs.state <> 'running'
 """
 
@@ -38,6 +39,12 @@ WHERE id = %(id)s
 _SIGNALS = """
 SELECT run, instrument, timeframe, start, side, target, reason, price, decided_at FROM signals
 WHERE (%(run)s::text IS NULL OR run = %(run)s) ORDER BY start, run, side
+"""
+
+_LAST = """
+SELECT DISTINCT ON (instrument)
+    run, instrument, timeframe, start, side, target, reason, price, decided_at
+FROM signals ORDER BY instrument, start DESC, decided_at DESC, side
 """
 
 
@@ -77,9 +84,10 @@ def start_run(
     timeframe: str,
     params: Mapping[str, Any],
     code: str,
+    warmed: tuple[int, int],
 ) -> None:
     """Write a run; see `Ledger.start_run`."""
-    cursor.execute(_START, [run, strategy, instrument, timeframe, json.dumps(dict(params)), code])
+    cursor.execute(_START, [run, strategy, instrument, timeframe, json.dumps(dict(params)), code, *warmed])
 
 
 def stop_run(cursor: psycopg.Cursor[Any], run: str, error: str | None) -> None:
@@ -95,8 +103,14 @@ def runs(cursor: psycopg.Cursor[Any]) -> dict[str, tuple[str, str | None]]:
 
 def signals(cursor: psycopg.Cursor[Any], run: str | None) -> list[Signal]:
     """Read signals; see `Ledger.signals`."""
-    rows = cursor.execute(_SIGNALS, {"run": run})
-    return [
-        Signal(run, name, tf, micros(start), side, target, reason, price, micros(decided_at))
-        for run, name, tf, start, side, target, reason, price, decided_at in rows
-    ]
+    return [_signal(row) for row in cursor.execute(_SIGNALS, {"run": run})]
+
+
+def last_signals(cursor: psycopg.Cursor[Any]) -> dict[str, Signal]:
+    """Read the newest signal of each instrument; see `Ledger.last_signals`."""
+    return {signal.instrument: signal for signal in map(_signal, cursor.execute(_LAST))}
+
+
+def _signal(row: Sequence[Any]) -> Signal:
+    run, name, tf, start, side, target, reason, price, decided_at = row
+    return Signal(run, name, tf, micros(start), side, target, reason, price, micros(decided_at))

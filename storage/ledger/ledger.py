@@ -97,11 +97,18 @@ class Ledger:
                 completeness.clean(cursor, rows)
 
     def start_run(
-        self, run: str, strategy: str, instrument: str, timeframe: str, params: Mapping[str, Any], code: str
+        self,
+        run: str,
+        strategy: str,
+        instrument: str,
+        timeframe: str,
+        params: Mapping[str, Any],
+        code: str,
+        warmed: tuple[int, int] = (0, 0),
     ) -> None:
-        """Write a run, unless it is there."""
+        """Write a run, unless it is there; ``warmed`` counts the candles of the venue and of the lake."""
         with self._transaction() as cursor:
-            decisions.start_run(cursor, run, strategy, instrument, timeframe, params, code)
+            decisions.start_run(cursor, run, strategy, instrument, timeframe, params, code, warmed)
 
     def stop_run(self, run: str, error: str | None = None) -> None:
         """Mark a run as stopped, or as failed with an error."""
@@ -170,6 +177,16 @@ class Ledger:
         """Give the newest records of a feed that could not be read."""
         with self._transaction() as cursor:
             return sources.unreadable(cursor, feed, limit)
+
+    def last_signals(self) -> dict[str, Signal]:
+        """Give the newest signal of each instrument that has one, by the instrument's name."""
+        with self._transaction() as cursor:
+            return decisions.last_signals(cursor)
+
+    def ping(self) -> None:
+        """Ask the server for a sign of life."""
+        with self._transaction() as cursor:
+            cursor.execute("SELECT 1")
 
     @contextmanager
     def lease(self, name: str) -> Iterator[None]:

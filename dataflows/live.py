@@ -1,0 +1,199 @@
+"""The components that run all the time, each alone in its process until it is told to stop.
+
+They are crash-only: what they cannot retry ends them with a typed error, and whoever supervises them starts them
+again; a start is a recovery.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from threading import Event
+from typing import Any, Protocol
+
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from core.errors import Busy
+from core.health import Health
+from core.settings import Settings
+from core.timeframes import BASE
+from dataflows.board import Board
+from dataflows.decide import place
+from dataflows.metrics import MarketMetrics, ReviserMetrics
+from dataflows.reviser import LEASE, Revised, Reviser
+from dataflows.running import run
+from dataflows.source import Reading
+from dataflows.system import System, opened
+from dataflows.watch import Watch
+from storage.data_folder import DataFolder
+from storage.lake import LakeWriter, reader
+from storage.ledger.ledger import Ledger
+from storage.ledger.server import serve
+
+_LAG_SECONDS = 5.0
+_PATIENCE_SECONDS = 10.0
+_SEEDED = 50
+_EVERY = 1.0
+
+
+class Component(Protocol):
+    """Run until ``stop`` is set; say when it is ready, and at any time how it is."""
+
+    def run(self, stop: Event, on_ready: Callable[[], None]) -> None: ...  # noqa: D102 - said above
+
+    def health(self) -> Health: ...  # noqa: D102
+
+
+class LedgerComponent:
+    """Keep the ledger's server running, and end with `TransientError` when it is gone."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._answered: float | None = None
+        self._took = 0.0
+
+    def run(self, stop: Event, on_ready: Callable[[], None]) -> None:
+        """Serve until told to stop."""
+        with serve(self._settings, DataFolder(self._settings.data)) as address, Ledger(address) as ledger:
+            self._ask(ledger)
+            on_ready()
+            while not stop.wait(_EVERY):
+                self._ask(ledger)
+
+    def _ask(self, ledger: Ledger) -> None:
+        began = time.monotonic()
+        ledger.ping()
+        self._answered = time.monotonic()
+        self._took = self._answered - began
+
+    def health(self) -> Health:
+        """Say whether the server answers."""
+        if self._answered is None:
+            return Health("down", ("the server is starting",))
+        silent = time.monotonic() - self._answered
+        slow = [f"no answer for {silent:.0f} s"] if silent > _LAG_SECONDS else []
+        return Health.judged([], slow, {"answer_seconds": round(self._took, 4)})
+
+
+class MarketComponent:
+    """Run the market dataflow over every feed; `board` tells what it knows at this moment."""
+
+    def __init__(self, settings: Settings, registry: CollectorRegistry) -> None:
+        self._settings = settings
+        self._board = Board(time.monotonic, place(settings))
+        self._metrics = MarketMetrics(registry)
+        self._system: System | None = None
+
+    def run(self, stop: Event, on_ready: Callable[[], None]) -> None:
+        """Run until told to stop; raise `Busy` where another process runs the dataflow of this data folder."""
+        with opened(self._settings, "market", hold=False) as system, _alone(system.ledger, "market"):
+            for feed in self._settings.feeds:
+                system.ledger.register_feed(feed.name, feed.dialect)
+            self._seed(system)
+            self._system = system
+            reading = Reading(seen=self._metrics.seen, stop=stop)
+            flow = system.flow(reading, watch=Watch(self._board, self._metrics))
+            on_ready()
+            try:
+                run(flow, system.recovery, reading)
+            finally:
+                self._system = None
+
+    def _seed(self, system: System) -> None:
+        """Show what is stored until the flow has newer; of a few hundred instruments it would take too long."""
+        names = sorted({name for feed in self._settings.feeds for name in feed.instruments})[:_SEEDED]
+        feed_of = {name: feed.name for feed in self._settings.feeds for name in feed.instruments}
+        signals = system.ledger.last_signals()
+        ends = reader.last_authored(system.session, names)
+        for name in names:
+            if name in ends:
+                end = ends[name] + BASE[1].micros
+                past = reader.history(system.session, name, BASE[1].name, end, 61)
+                self._board.seed(feed_of[name], name, past, signals.get(name))
+
+    def health(self) -> Health:
+        """Say how far the dataflow lags behind its journal, and which runs have failed."""
+        if self._system is None:
+            return Health("down", ("the dataflow is starting",))
+        degraded = []
+        figures: dict[str, float | int | str | None] = {}
+        for feed, (records, seconds) in self._lags().items():
+            figures[f"lag_records {feed}"], figures[f"lag_seconds {feed}"] = records, round(seconds, 3)
+            if seconds > _LAG_SECONDS:
+                degraded.append(f"feed {feed} lags {records:,} records, {seconds:.0f} s behind")
+        degraded.extend(f"run of {name} has failed" for name in self._board.failed())
+        return Health.judged(degraded, [], figures)
+
+    def _lags(self) -> dict[str, tuple[int, float]]:
+        system = self._system
+        if system is None:
+            return {}
+        return {
+            feed.name: self._metrics.measure(feed.name, system.journal.last_offset(feed.name))
+            for feed in self._settings.feeds
+        }
+
+    def board(self) -> dict[str, Any]:
+        """Give the newest state of every instrument and feed, as plain values; times in µs since the epoch, UTC."""
+        lags = self._lags()
+        return {
+            "at": time.time_ns() // 1_000,
+            "instruments": self._board.told(),
+            "feeds": {
+                name: {"lag_records": records, "lag_seconds": seconds} for name, (records, seconds) in lags.items()
+            },
+        }
+
+    def board_json(self) -> bytes:
+        """Give `board` as JSON."""
+        return msgspec.json.encode(self.board())
+
+
+class ReviserComponent:
+    """Fold dirty minutes again, a round a second."""
+
+    def __init__(self, settings: Settings, registry: CollectorRegistry) -> None:
+        self._settings = settings
+        self._metrics = ReviserMetrics(registry)
+        self._total = Revised()
+        self._rounds: float | None = None
+
+    def run(self, stop: Event, on_ready: Callable[[], None]) -> None:
+        """Revise until told to stop; raise `Busy` where another reviser is at work."""
+        with opened(self._settings, "reviser", hold=False) as system, _alone(system.ledger, LEASE):
+            cursor = system.session.cursor()
+            reviser = Reviser(system.ledger, cursor, LakeWriter(cursor, LEASE))
+            on_ready()
+            while True:
+                with self._metrics.seconds.time():
+                    revised = reviser.revise(stop.is_set)
+                self._metrics.minutes.inc(revised.minutes)
+                self._metrics.candles.inc(revised.candles)
+                self._total = Revised(self._total.minutes + revised.minutes, self._total.candles + revised.candles)
+                self._rounds = time.monotonic()
+                if stop.wait(_EVERY):
+                    return
+
+    def health(self) -> Health:
+        """Say how long the current round takes and how much was revised."""
+        if self._rounds is None:
+            return Health("down", ("the reviser is starting",))
+        busy = time.monotonic() - self._rounds
+        slow = [f"a round of revising takes {busy:.0f} s"] if busy > 60 else []
+        return Health.judged(slow, [], {"minutes": self._total.minutes, "candles": self._total.candles})
+
+
+@contextmanager
+def _alone(ledger: Ledger, name: str) -> Iterator[None]:
+    """Hold a lease; a holder that is being killed is waited for."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(ledger.lease(name))
+                break
+            except Busy:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+        yield
