@@ -1,4 +1,4 @@
-"""tidemill status: what is stored, how far it got, what is not proven."""
+"""tidemill status: what runs and how it is, what is stored, how far it got, what is not proven."""
 
 import sys
 from importlib.metadata import version
@@ -8,13 +8,15 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from core.errors import TidemillError, UserError
 from core.settings import Settings
 from storage.data_folder import DataFolder
 from storage.journal import Journal
 from tidemill.configuration import configured
 from tidemill.folder import existing
+from tidemill.liveness import Component, components, lags, needed, resolved
 from tidemill.query import catalog, rows
-from tidemill.tables import size, table
+from tidemill.tables import size, table, text
 
 _QUERIES = {
     "instruments": """
@@ -45,29 +47,69 @@ _COVERAGE = """
     FROM candles WHERE timeframe = '1m' GROUP BY ALL ORDER BY instrument, day"""
 
 
+_UNSOUND = 1
+
+
 def status(
     ctx: typer.Context,
     coverage: Annotated[
         bool, typer.Option("--coverage", help="For each instrument and day: which share of it is proven.")
     ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="End with exit code 1 where a component is degraded or down.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show what is stored, how far it got, and what is not proven.
+    """Show what runs and how it is, what is stored, how far it got, and what is not proven.
 
-    Example: tidemill status --coverage
+    Each component is healthy, degraded (it works, but not as it should) or down, and why. The exit code is 0
+    whatever they are, unless --check asks. Where the ledger is away, the components are shown all the same.
+
+    Example: tidemill status --check
     """
     settings = configured(ctx)
     folder = existing(settings.data)
+    if coverage:
+        with catalog(settings) as connection:
+            _write({"coverage": rows(connection, _COVERAGE)}, as_json)
+        return
+    shown = components(folder, needed(_running(folder) or settings))
+    found: dict[str, Any] = {"components": shown, "lag": _lag(folder)}
+    try:
+        found |= _stored(settings, folder)
+    except TidemillError as error:
+        # Who finds nothing running has asked for what is stored only.
+        if isinstance(error, UserError) and not any(one.running for one in shown):
+            raise
+        found |= {"stored": None, "why": str(error)}
+    _write(found, as_json)
+    if check and any(one.state != "healthy" for one in shown):
+        raise typer.Exit(_UNSOUND)
+
+
+def _running(folder: DataFolder) -> Settings | None:
+    try:
+        return resolved(folder)
+    except UserError:
+        # Of another version: what runs says so itself.
+        return None
+
+
+def _lag(folder: DataFolder) -> list[dict[str, Any]]:
+    return [{"feed": feed, **lag} for feed, lag in sorted(lags(folder).items())]
+
+
+def _stored(settings: Settings, folder: DataFolder) -> dict[str, Any]:
     with catalog(settings) as connection:
-        if coverage:
-            found: dict[str, Any] = {"coverage": rows(connection, _COVERAGE)}
-        else:
-            offsets = {row["feed"]: row["lake_offset"] for row in rows(connection, _FEEDS)}
-            found = {
-                "folder": _folder(settings, folder),
-                "feeds": _feeds(folder, offsets),
-                **{name: rows(connection, query) for name, query in _QUERIES.items()},
-            }
+        offsets = {row["feed"]: row["lake_offset"] for row in rows(connection, _FEEDS)}
+        return {
+            "folder": _folder(settings, folder),
+            "feeds": _feeds(folder, offsets),
+            **{name: rows(connection, query) for name, query in _QUERIES.items()},
+        }
+
+
+def _write(found: dict[str, Any], as_json: bool) -> None:
     if as_json:
         sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
     else:
@@ -113,7 +155,11 @@ def _bytes(folder: Path) -> int | None:
 def _drawn(found: dict[str, Any]) -> str:
     parts = []
     for name, content in found.items():
-        if isinstance(content, dict):
+        if name == "components":
+            parts.append(_lively(content))
+        elif name in ("stored", "why"):
+            parts += [f"stored: cannot be read now: {text(content)}"] if name == "why" else []
+        elif isinstance(content, dict):
             pairs = (
                 (k.removesuffix("_bytes"), size(v) if k.endswith("_bytes") and v is not None else v)
                 for k, v in content.items()
@@ -121,6 +167,39 @@ def _drawn(found: dict[str, Any]) -> str:
             parts.append(table(("folder", ""), pairs))
         elif content:
             parts.append(f"{name}\n" + table(list(content[0]), [list(row.values()) for row in content]))
-        else:
+        elif name != "lag":
             parts.append(f"{name}: none")
     return "\n\n".join(parts) + "\n"
+
+
+def _lively(shown: list[Component]) -> str:
+    if all(one.why == ("not running",) for one in shown):
+        return "components: not running; `tidemill up` starts them"
+    columns = ("component", "state", "up", "pid", "memory", "restarts", "address", "why")
+    return table(
+        columns,
+        [
+            (
+                one.name,
+                one.state,
+                "" if one.uptime_s is None else _age(one.uptime_s),
+                one.pid,
+                "" if one.rss_bytes is None else size(one.rss_bytes),
+                one.restarts,
+                one.address,
+                "; ".join(one.why),
+            )
+            for one in shown
+        ],
+    )
+
+
+def _age(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
