@@ -1,5 +1,6 @@
 """Decoding: records of a feed become arrivals of its instruments."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -133,9 +134,8 @@ def _venue_candles(payload: bytes) -> VenueCandles:
         Instrument.parse(told.instrument)
         timeframe(told.timeframe)
         for candle in warm_up.read(told):
-            if not (
-                0 < candle.low <= min(candle.open, candle.close) <= max(candle.open, candle.close) <= candle.high
-            ):
+            low, high = min(candle.open, candle.close), max(candle.open, candle.close)
+            if not 0 < candle.low <= low <= high <= candle.high < math.inf:
                 raise MalformedFrame(f"a candle of {told.instrument} at {candle.start} contradicts itself")
     except (UserError, ValueError, ArithmeticError) as error:
         raise MalformedFrame(f"candles that cannot be read: {error}") from None

@@ -101,6 +101,12 @@ def runs(cursor: psycopg.Cursor[Any]) -> dict[str, tuple[str, str | None]]:
     return {run: (state, error) for run, state, error in rows}
 
 
+def warmed(cursor: psycopg.Cursor[Any]) -> dict[str, tuple[int, int]]:
+    """Read what runs were warmed with; see `Ledger.warmed`."""
+    rows = cursor.execute("SELECT id, coalesce(warm_venue, 0), coalesce(warm_lake, 0) FROM runs ORDER BY id")
+    return {run: (venue, lake) for run, venue, lake in rows}
+
+
 def signals(cursor: psycopg.Cursor[Any], run: str | None) -> list[Signal]:
     """Read signals; see `Ledger.signals`."""
     return [_signal(row) for row in cursor.execute(_SIGNALS, {"run": run})]

@@ -120,6 +120,11 @@ class Ledger:
         with self._transaction() as cursor:
             return decisions.runs(cursor)
 
+    def warmed(self) -> dict[str, tuple[int, int]]:
+        """Give how many candles of the venue and of the lake each run was warmed with, by id."""
+        with self._transaction() as cursor:
+            return decisions.warmed(cursor)
+
     def insert_signals(self, signals: Sequence[Signal]) -> None:
         """Write signals, each once, in one transaction.
 
