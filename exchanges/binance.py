@@ -7,6 +7,7 @@ subscription and never sends anything.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -14,12 +15,14 @@ from numpy.typing import NDArray
 
 from core.errors import MalformedFrame, UnknownName
 from core.instruments import Instrument
-from exchanges import binance_frames
+from core.records import VenueCandles
+from core.trades import TradeBatch
+from exchanges import binance_answers, binance_frames, binance_rest
 from exchanges.binance_columns import read_columns
 from exchanges.binance_symbols import join, split
 from exchanges.columns import Columns
 from exchanges.messages import Message
-from exchanges.venue import Connection, Heartbeat, Limits
+from exchanges.venue import Budget, Connection, Heartbeat, Limits, Request
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,9 @@ class Binance:
     rest_url: str
     heartbeat: Heartbeat
     limits: Limits
+    budget: Budget
+    endpoints: binance_rest.Endpoints
+    trade_channel: str
     futures: bool
     channels: Mapping[str, tuple[str, str]]
     listed: Mapping[str, Instrument] = field(default_factory=dict)
@@ -57,9 +63,7 @@ class Binance:
         symbols = list(dict.fromkeys(self.native(instrument).lower() for instrument in instruments))
         routed: dict[str, list[str]] = {}
         for channel in dict.fromkeys(channels):
-            if channel not in self.channels:
-                raise UnknownName(f"channel of {self.name}", channel, self.channels)
-            route, suffix = self.channels[channel]
+            route, suffix = self._channel(channel)
             routed.setdefault(route, []).extend(f"{symbol}@{suffix}" for symbol in symbols)
         size = self.limits.streams
         return [
@@ -67,6 +71,65 @@ class Binance:
             for route, streams in routed.items()
             for at in range(0, len(streams), size)
         ]
+
+    def requests(self, method: Literal["SUBSCRIBE", "UNSUBSCRIBE"], streams: Sequence[str]) -> tuple[str, ...]:
+        """Give the messages that take streams into an open connection, or out of it, numbered from 1."""
+        step = self.limits.streams_per_message
+        chunks = [streams[at : at + step] for at in range(0, len(streams), step)]
+        return tuple(
+            msgspec.json.encode({"method": method, "params": chunk, "id": number}).decode()
+            for number, chunk in enumerate(chunks, 1)
+        )
+
+    def stream(self, instrument: Instrument, channel: str) -> str:
+        """Give the name of one stream; raise as `subscriptions` does."""
+        _, suffix = self._channel(channel)
+        return f"{self.native(instrument).lower()}@{suffix}"
+
+    def time_request(self) -> Request:
+        """Ask for the time."""
+        return self.endpoints.time()
+
+    def read_time(self, payload: bytes) -> int:
+        """Read the time, µs since the epoch, UTC."""
+        return binance_answers.read_time(payload)
+
+    def instruments_request(self) -> Request:
+        """Ask for all instruments."""
+        return self.endpoints.listed()
+
+    def read_instruments(self, payload: bytes) -> list[Instrument]:
+        """Read the instruments that trade; see `exchanges.binance_answers.read_instruments`."""
+        return binance_answers.read_instruments(payload, self.futures, self.exchange)
+
+    def trades_request(
+        self, instrument: Instrument, channel: str, *, first_id: int | None = None, start: int | None = None
+    ) -> Request:
+        """Ask for a page of trades, ascending by id; see `exchanges.binance_rest.Endpoints.trades`."""
+        return self.endpoints.trades(self.native(instrument), channel, first_id, start)
+
+    def read_trades(
+        self, instrument: Instrument, channel: str, payload: bytes, received_at: int
+    ) -> TradeBatch | None:
+        """Read a page of trades; None for an empty one."""
+        read = binance_answers.read_aggregates if channel == "aggregate" else binance_answers.read_trades
+        return read(instrument.name, payload, received_at)
+
+    def first_trade_request(self, instrument: Instrument, start: int) -> Request:
+        """Ask for what names the first trade at or after a time (µs), as `exchanges.history.TradeIdByTime` says."""
+        return self.endpoints.first_aggregate(self.native(instrument), start)
+
+    def read_first_trade(self, payload: bytes) -> int | None:
+        """Read the id of that trade; None where there is none."""
+        return binance_answers.read_first_trade(payload)
+
+    def klines_request(self, instrument: Instrument, timeframe: str, start: int, end: int) -> Request:
+        """Ask for a page of the candles that begin in [start, end) (µs), ascending."""
+        return self.endpoints.candles(self.native(instrument), timeframe, start, end)
+
+    def read_klines(self, instrument: Instrument, timeframe: str, payload: bytes) -> VenueCandles:
+        """Read a page of candles, closed or not."""
+        return binance_answers.read_candles(instrument.name, timeframe, payload)
 
     def parse(self, frame: bytes, received_at: int) -> list[Message]:
         """Read a frame, raw or combined; raise `MalformedFrame` where it is none of Binance's, and nothing else."""
@@ -88,14 +151,13 @@ class Binance:
             return False
         return True
 
+    def _channel(self, channel: str) -> tuple[str, str]:
+        if channel not in self.channels:
+            raise UnknownName(f"channel of {self.name}", channel, self.channels)
+        return self.channels[channel]
+
     def _connection(self, route: str, streams: list[str]) -> Connection:
-        step = self.limits.streams_per_message
-        chunks = [streams[at : at + step] for at in range(0, len(streams), step)]
-        messages = tuple(
-            msgspec.json.encode({"method": "SUBSCRIBE", "params": chunk, "id": number}).decode()
-            for number, chunk in enumerate(chunks, 1)
-        )
-        return Connection(f"{self.websocket_url}{route}/stream", messages, tuple(streams))
+        return Connection(f"{self.websocket_url}{route}/stream", self.requests("SUBSCRIBE", streams), tuple(streams))
 
 
 _INTERVALS = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M")
@@ -114,6 +176,9 @@ SPOT = Binance(
         attempts_per=300,
         lifetime=86_400,
     ),
+    budget=Budget(weight=6000, seconds=60),
+    endpoints=binance_rest.SPOT,
+    trade_channel="trade",
     futures=False,
     channels={
         "trade": ("", "trade"),
@@ -138,6 +203,9 @@ USDM = Binance(
         attempts_per=300,
         lifetime=86_400,
     ),
+    budget=Budget(weight=2400, seconds=60),
+    endpoints=binance_rest.USDM,
+    trade_channel="aggregate",
     futures=True,
     channels={
         "aggregate": ("/market", "aggTrade"),

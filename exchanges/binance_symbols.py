@@ -20,6 +20,7 @@ QUOTE_ASSETS = tuple(sorted(_QUOTES, key=lambda asset: (-len(asset), asset)))
 """Longest first, so that ARBTUSD is ARB-TUSD. AEUR is left out on purpose: ADAEUR is ADA-EUR."""
 
 _SYMBOL = re.compile(r"([A-Z0-9]{3,30})(?:_([0-9]{6}))?")
+_DATE = re.compile(r"[0-9]{6}")
 _MAX_BASE = 20
 
 
@@ -55,11 +56,21 @@ def join(instrument: Instrument, futures: bool, exchange: str = "binance") -> st
     return f"{instrument.base}{instrument.quote}{date}"
 
 
-def _date(symbol: str, digits: str) -> str:
+def delivery_date(digits: str) -> str | None:
+    """Give the date of ``YYMMDD`` as ``YYYYMMDD``; None where it is none."""
+    if not _DATE.fullmatch(digits):
+        return None
     try:
         return datetime.strptime(f"20{digits}", "%Y%m%d").replace(tzinfo=UTC).strftime("%Y%m%d")
     except ValueError:
-        raise _unknown(symbol) from None
+        return None
+
+
+def _date(symbol: str, digits: str) -> str:
+    date = delivery_date(digits)
+    if date is None:
+        raise _unknown(symbol)
+    return date
 
 
 def _unknown(symbol: str) -> MalformedFrame:

@@ -1,0 +1,177 @@
+"""What Binance answers by REST; every reader raises `MalformedFrame` and nothing else."""
+
+from dataclasses import replace
+from decimal import Decimal
+from itertools import pairwise
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+
+from core.errors import MalformedFrame, UserError
+from core.instruments import Instrument
+from core.records import VenueCandles
+from core.timeframes import Timeframe, timeframe
+from core.trades import TradeBatch
+from exchanges import binance_answers_wire as wire
+from exchanges import binance_symbols, bounds
+from exchanges.json_names import refuse_repeated_names
+
+_T = TypeVar("_T")
+_SIDES = {True: -1, False: 1}  # isBuyerMaker: the taker sold
+_Row = tuple[int, str, str, str, str, str, str, int, str]
+
+
+def read_time(payload: bytes) -> int:
+    """Read the venue's time, µs since the epoch, UTC."""
+    return bounds.micros(_read(payload, wire.ServerTime).server_time, "server time")
+
+
+def read_instruments(payload: bytes, futures: bool, exchange: str) -> list[Instrument]:
+    """Read the instruments that trade, with tick and lot.
+
+    Left out are those that are not trading, and those that our names cannot express.
+    """
+    found: dict[str, Instrument] = {}
+    for symbol in _read(payload, wire.ExchangeInfo).symbols:
+        if symbol.status != "TRADING":
+            continue
+        instrument = _instrument(symbol, futures, exchange)
+        if instrument is None:
+            continue
+        if instrument.name in found:
+            raise MalformedFrame(f"instrument {instrument.name} stands twice in the list")
+        found[instrument.name] = instrument
+    return list(found.values())
+
+
+def read_trades(instrument: str, payload: bytes, received_at: int) -> TradeBatch | None:
+    """Read a page of ``trades`` or ``historicalTrades``."""
+    rows = _read(payload, list[wire.TradeRow])
+    fills = [1] * len(rows)
+    return _batch(instrument, "trade", [row.id for row in rows], [_values(row) for row in rows], fills, received_at)
+
+
+def read_aggregates(instrument: str, payload: bytes, received_at: int) -> TradeBatch | None:
+    """Read a page of ``aggTrades``."""
+    rows = _read(payload, list[wire.AggregateRow])
+    values = [(row.T, row.p, row.q, row.m) for row in rows]
+    fills = [bounds.fill_count(row.f, row.l) for row in rows]
+    return _batch(instrument, "aggregate", [row.a for row in rows], values, fills, received_at)
+
+
+def read_first_trade(payload: bytes) -> int | None:
+    """Read the id of the first trade of the first aggregate of a page; None for an empty page."""
+    rows = _read(payload, list[wire.AggregateRow])
+    return bounds.identifier(rows[0].f, "first trade id") if rows else None
+
+
+def read_candles(instrument: str, name: str, payload: bytes) -> VenueCandles:
+    """Read a page of ``klines``, ascending, closed or not."""
+    length, rows, before = timeframe(name), [], 0
+    for row in _read(payload, list[wire.KlineRow]):
+        read = _candle(row, length)
+        if read[0] <= before:
+            raise MalformedFrame(f"kline {name} at {read[0]} does not come after the one before it")
+        before = read[0]
+        rows.append(read)
+    return VenueCandles(instrument, name, rows)
+
+
+def _read(payload: bytes, kind: type[_T]) -> _T:
+    try:
+        text = str(payload, "utf-8")
+        answer = msgspec.json.decode(text, type=kind)
+        refuse_repeated_names(text)
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        raise MalformedFrame(f"not an answer of Binance: {str(error)[:160]}") from None
+    except (RecursionError, ValueError):
+        raise MalformedFrame("not an answer of Binance: nested too deep, or a number too long") from None
+    return answer
+
+
+def _values(row: wire.TradeRow) -> tuple[int, str, str, bool]:
+    return row.time, row.price, row.qty, row.is_buyer_maker
+
+
+def _batch(
+    instrument: str,
+    space: str,
+    ids: list[int],
+    values: list[tuple[int, str, str, bool]],
+    fills: list[int],
+    received_at: int,
+) -> TradeBatch | None:
+    if not ids:
+        return None
+    for number, (_, price, size, _) in zip(ids, values, strict=True):
+        bounds.identifier(number, "trade id")
+        bounds.trade_value(price, size)
+    if any(later <= earlier for earlier, later in pairwise(ids)):
+        raise MalformedFrame("a page of trades is not ascending by id")
+    n = len(ids)
+    return TradeBatch(
+        instrument,
+        space,
+        np.array(ids, np.int64),
+        np.array([bounds.micros(time, "trade time") for time, *_ in values], np.int64),
+        np.full(n, received_at, np.int64),
+        np.array([float(price) for _, price, _, _ in values], np.float64),
+        np.array([float(size) for _, _, size, _ in values], np.float64),
+        np.array([_SIDES[maker] for *_, maker in values], np.int8),
+        np.array(fills, np.int32),
+        np.full(n, -1, np.int64),
+    )
+
+
+def _candle(row: wire.KlineRow, length: Timeframe) -> _Row:
+    start = bounds.micros(row.start, "start of the kline")
+    if length.floor(start) != start:
+        raise MalformedFrame(f"kline {length} begins at {start}, which is no start of that timeframe in UTC")
+    if not start <= bounds.micros(row.end, "end of the kline") < length.end(start):
+        raise MalformedFrame(f"kline {length} at {start} ends elsewhere: {row.end}")
+    for text, what in ((row.open, "open"), (row.high, "high"), (row.low, "low"), (row.close, "close")):
+        bounds.price(text, what)
+    edges = (Decimal(row.open), Decimal(row.close))
+    if not Decimal(row.low) <= min(edges) <= max(edges) <= Decimal(row.high):
+        raise MalformedFrame(f"kline {length} at {start} has prices beyond its low or high")
+    for text, what in ((row.volume, "volume"), (row.quote_volume, "quote volume"), (row.buy_volume, "buy volume")):
+        bounds.total(text, what)
+    if not 0 <= row.trades <= bounds.MAX_ID:
+        raise MalformedFrame("the number of trades of a kline is out of bounds")
+    prices = (row.open, row.high, row.low, row.close)
+    return (start, *prices, row.volume, row.quote_volume, row.trades, row.buy_volume)
+
+
+def _instrument(symbol: wire.Symbol, futures: bool, exchange: str) -> Instrument | None:
+    expiry = _expiry(symbol) if futures else ""
+    if expiry is None or len(symbol.symbol) > bounds.MAX_TEXT:
+        return None
+    name = f"{exchange}:{symbol.base_asset}-{symbol.quote_asset}" + (f"-{expiry}" if expiry else "")
+    try:
+        instrument = Instrument.parse(name)
+    except UserError:
+        return None
+    rules = {rule.filter_type: rule for rule in symbol.filters}
+    tick = _step(rules.get("PRICE_FILTER", _NO_RULE).tick_size, "tick size")
+    return replace(
+        instrument, native=symbol.symbol, tick=tick, lot=_step(rules.get("LOT_SIZE", _NO_RULE).step_size, "lot size")
+    )
+
+
+def _expiry(symbol: wire.Symbol) -> str | None:
+    _, dated, digits = symbol.symbol.partition("_")
+    if dated:
+        return binance_symbols.delivery_date(digits)
+    return "PERP" if "PERPETUAL" in symbol.contract_type else None
+
+
+def _step(text: str | None, what: str) -> Decimal | None:
+    if text is None:
+        return None
+    mantissa, decimals = bounds.total(text, what)
+    # A step of 0 means that the rule is off.
+    return Decimal(mantissa).scaleb(-decimals) if mantissa else None
+
+
+_NO_RULE = wire.Filter("")

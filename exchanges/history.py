@@ -1,0 +1,105 @@
+"""What a venue still tells of the past: trades, candles, instruments, its time."""
+
+import asyncio
+import time as clock
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol, runtime_checkable
+
+from core.instruments import Instrument
+from core.records import VenueCandles
+from core.timeframes import timeframe as named
+from core.trades import TradeBatch
+from exchanges.rest import Rest
+from exchanges.venue import Request, Venue
+
+
+@runtime_checkable
+class TradeIdByTime(Protocol):
+    """Find the first trade of channel ``trade`` at or after a time, at venues that page those by id only."""
+
+    def first_trade_request(self, instrument: Instrument, start: int) -> Request:
+        """Ask for what names that trade; ``start`` is µs since the epoch, UTC."""
+        ...
+
+    def read_first_trade(self, payload: bytes) -> int | None:
+        """Read its id; None where there is none."""
+        ...
+
+
+async def time(rest: Rest, venue: Venue) -> int:
+    """Give the venue's time, µs since the epoch, UTC. All functions here raise what `Rest.get` and readers raise."""
+    return venue.read_time(await rest.get(venue.time_request()))
+
+
+async def instruments(rest: Rest, venue: Venue) -> list[Instrument]:
+    """Give the instruments that trade."""
+    payload = await rest.get(venue.instruments_request())
+    # Megabytes at a large venue: half a second that the sockets need not wait.
+    return await asyncio.to_thread(venue.read_instruments, payload)
+
+
+async def first_id(rest: Rest, venue: Venue, instrument: Instrument, channel: str, start: int) -> int | None:
+    """Give the id of the first trade at or after ``start`` (µs since the epoch, UTC); None where there is none."""
+    if channel == "trade" and isinstance(venue, TradeIdByTime):
+        return venue.read_first_trade(await rest.get(venue.first_trade_request(instrument, start)))
+    payload = await rest.get(venue.trades_request(instrument, channel, start=start))
+    page = venue.read_trades(instrument, channel, payload, _now())
+    if page is None:
+        return None
+    late_enough = page.ids[page.ts >= start]
+    return int(late_enough[0]) if len(late_enough) else None
+
+
+async def trades(
+    rest: Rest,
+    venue: Venue,
+    instrument: Instrument,
+    channel: str,
+    first_id: int,
+    last_id: int | None = None,
+    *,
+    received: Callable[[], int] | None = None,
+) -> AsyncIterator[TradeBatch]:
+    """Yield pages of the trades with ids from ``first_id`` to ``last_id``, both included, ascending.
+
+    Ends at ``last_id``; without it, when caught up: at the first page that is not full. Ends also where a page
+    brings nothing new. Ids that the venue does not have are passed over. ``received`` gives the time of receipt,
+    µs since the epoch, UTC.
+    """
+    at = first_id
+    while last_id is None or at <= last_id:
+        request = venue.trades_request(instrument, channel, first_id=at)
+        payload = await rest.get(request)
+        page = venue.read_trades(instrument, channel, payload, (received or _now)())
+        if page is None or page.ids[-1] < at:
+            return
+        new = page.take((page.ids >= at) & (page.ids <= (last_id if last_id is not None else page.ids[-1])))
+        if len(new):
+            yield new
+        if last_id is None and len(page) < int(request.params.get("limit", 0)):
+            return
+        at = int(page.ids[-1]) + 1
+
+
+async def klines(
+    rest: Rest, venue: Venue, instrument: Instrument, timeframe: str, start: int, end: int
+) -> VenueCandles:
+    """Give the venue's closed candles that begin in [start, end), µs since the epoch, UTC.
+
+    What is closed is said by the venue's time, asked before the candles.
+    """
+    length = named(timeframe)
+    end = min(end, length.floor(await time(rest, venue)))
+    rows, at = [], start
+    while at < end:
+        payload = await rest.get(venue.klines_request(instrument, timeframe, at, end))
+        page = [row for row in venue.read_klines(instrument, timeframe, payload).rows if at <= row[0] < end]
+        if not page:
+            break
+        rows += page
+        at = length.end(page[-1][0])
+    return VenueCandles(instrument.name, timeframe, rows)
+
+
+def _now() -> int:
+    return clock.time_ns() // 1000
