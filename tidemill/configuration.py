@@ -13,7 +13,11 @@ from tidemill.redaction import Redaction
 def configured(ctx: typer.Context) -> Settings:
     """Read the settings and set the logs up; raise `UserError` where a setting cannot be used."""
     options: GlobalOptions = ctx.obj
-    settings = load(options.config, options.data)
+    return adopted(options, load(options.config, options.data))
+
+
+def adopted(options: GlobalOptions, settings: Settings) -> Settings:
+    """Set logs and redaction up for settings, however they came here."""
     level = options.log or settings.log
     redaction = Redaction.of(settings)
     options.debugging = level == "debug"

@@ -24,7 +24,8 @@ class Command:
 COMMANDS: dict[str, Command] = {
     command.name: command
     for command in (
-        Command("up", "Show the system at work on an invented market."),
+        Command("up", "Run the whole system and watch it."),
+        Command("run", "Run one component of the system, for a service manager of your own."),
         Command("replay", "Send recorded frames or trades through the live path into the lake."),
         Command("parse", "Print the records that frames of a venue hold, as JSON lines."),
         Command("sql", "Ask the lake and the ledger in SQL."),

@@ -1,0 +1,119 @@
+"""What runs inside a component's process; each component loads only what it needs itself."""
+
+import socket
+import time
+from collections.abc import Callable, Mapping
+from threading import Event
+from typing import Any, Protocol
+
+from prometheus_client import CollectorRegistry
+
+from core.health import Health
+from core.settings import Settings
+from storage.data_folder import DataFolder
+from tidemill.commands.table import load
+from tidemill.endpoint import Tell, listen
+
+
+class Body(Protocol):
+    """Run until ``stop`` is set or the process is told to stop; say when it is ready, and at any time how it is."""
+
+    def run(self, stop: Event, on_ready: Callable[[], None]) -> None: ...  # noqa: D102 - said above
+
+    def health(self) -> Health: ...  # noqa: D102
+
+    @property
+    def routes(self) -> Mapping[str, Tell]:
+        """Give what its endpoint tells beside metrics and health."""
+        ...
+
+
+def body(component: str, settings: Settings, registry: CollectorRegistry, listening: int | None) -> Body:
+    """Make the body of a component; its figures go into ``registry``.
+
+    ``listening`` is the descriptor of the socket that the simulator serves; without, it listens by itself.
+    """
+    if component == "simulator":
+        return SimulatorBody(settings, listening)
+    if component == "recorder":
+        return RecorderBody(settings, registry)
+    live = load("dataflows.live")
+    if component == "ledger":
+        return LiveBody(live.LedgerComponent(settings))
+    if component == "market":
+        market = live.MarketComponent(settings, registry)
+        return LiveBody(market, {"/board": market.board})
+    return LiveBody(live.ReviserComponent(settings, registry))
+
+
+class LiveBody:
+    """Run one of the components of `dataflows.live`."""
+
+    def __init__(self, component: Any, routes: Mapping[str, Tell] | None = None) -> None:
+        self.run = component.run
+        self.health = component.health
+        self.routes = routes or {}
+
+
+class RecorderBody:
+    """Record every feed of the settings."""
+
+    routes: Mapping[str, Tell] = {}
+
+    def __init__(self, settings: Settings, registry: CollectorRegistry) -> None:
+        self._settings = settings
+        self._record = load("dataflows.recorder.record")
+        self._metrics = load("dataflows.recorder.metrics").RecorderMetrics(registry)
+        self._recorders: list[Any] | None = None
+
+    def run(self, stop: Event, on_ready: Callable[[], None]) -> None:
+        """Record until told to stop."""
+
+        def ready(recorders: list[Any]) -> None:
+            self._recorders = recorders
+            on_ready()
+
+        folder = DataFolder(self._settings.data)
+        self._record.record(self._settings, self._settings.feeds, folder, self._metrics, stop, ready)
+
+    def health(self) -> Health:
+        """Say how the feeds are."""
+        if self._recorders is None:
+            return Health("down", ("the recorder is starting",))
+        return Health()
+
+
+class SimulatorBody:
+    """Serve the invented market of this data folder: the same one after every start."""
+
+    routes: Mapping[str, Tell] = {}
+
+    def __init__(self, settings: Settings, listening: int | None) -> None:
+        self._settings = settings
+        self._listening = listening
+        self._exchange: Any = None
+
+    def run(self, stop: Event, on_ready: Callable[[], None]) -> None:
+        """Serve until the process is told to stop."""
+        wanted, folder = self._settings.simulator, DataFolder(self._settings.data)
+        listings = load("simulator.listing")
+        now = time.time_ns() // 1_000
+        tape = load("simulator.tapes.invented").InventedTape.open(
+            wanted.seed, listings.LISTINGS + listings.MORE, folder.simulator, now, wanted.history_hours
+        )
+        clock = load("simulator.clock").MarketClock(wanted.speed, now, 0)
+        self._exchange = load("simulator.exchange").SimulatedExchange(tape, clock)
+        with self._socket() as serving:
+            load("simulator.server").serve(self._exchange, [serving], on_ready)
+
+    def _socket(self) -> socket.socket:
+        if self._listening is None:
+            return listen(self._settings.simulator.port, "simulator.port")
+        return socket.socket(fileno=self._listening)
+
+    def health(self) -> Health:
+        """Say how the exchange is."""
+        if self._exchange is None:
+            return Health("down", ("the simulator is starting",))
+        health: Health = self._exchange.health()
+        return health
