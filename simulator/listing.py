@@ -49,3 +49,12 @@ LISTINGS: tuple[Listing, ...] = (
     Listing(_spot("SOL", "0.01", "0.001"), 213.48, 9.0, 0.045, 0.75, 90.0, 900_000_001),
 )
 """The steps are those of Binance spot; the prices and rates are invented."""
+
+MORE: tuple[Listing, ...] = (
+    Listing(_spot("XRP", "0.0001", "0.1"), 2.4093, 8.0, 0.048, 0.70, 70.0, 700_000_001),
+    Listing(_spot("DOGE", "0.00001", "1"), 0.38521, 6.0, 0.055, 0.75, 60.0, 800_000_001),
+    Listing(_spot("BNB", "0.01", "0.001"), 707.31, 4.0, 0.028, 0.75, 80.0, 1_000_000_001),
+    Listing(_spot("LTC", "0.01", "0.001"), 112.38, 2.0, 0.040, 0.75, 60.0, 400_000_001),
+    Listing(_spot("ADA", "0.0001", "0.1"), 1.0847, 3.0, 0.050, 0.75, 60.0, 550_000_001),
+)
+"""Further listings of the invented venue, which are there to be subscribed to as well."""

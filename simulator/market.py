@@ -17,19 +17,18 @@ from simulator.orders import FILLS, Flow, fills
 from simulator.volatility import COMMON, OWN, VARIANCE, season
 
 BLOCK = 10 * MINUTE
-"""The market is drawn in blocks of this length, whatever is asked for: so its trades do not depend on how."""
+"""The market is drawn in blocks of this length (µs), whatever is asked for: so its trades do not depend on how."""
 
 START = 1_736_121_600_000_000
 """2025-01-06 00:00 UTC, a Monday."""
 
-_SECONDS = BLOCK // SECOND
 _MOVES = 4
 """Moves of the mid price a second."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Path:
-    """Where an instrument stands at a block's edge."""
+class Standing:
+    """Say where an instrument stands at a block's edge."""
 
     log_price: float
     wave: float
@@ -37,11 +36,14 @@ class _Path:
 
 
 @dataclass(frozen=True, slots=True)
-class _Edge:
-    """Where the market stands at a block's edge."""
+class Edge:
+    """Say where the market stands at a block's edge: all that the next block is drawn from.
+
+    ``received`` is the newest time of receipt so far (µs since the epoch, UTC).
+    """
 
     waves: tuple[float, ...]
-    paths: tuple[_Path, ...]
+    paths: tuple[Standing, ...]
     received: int
 
 
@@ -50,9 +52,10 @@ class InventedMarket:
 
     Moves are correlated by a common factor; volatility clusters and follows the hours of the day; orders
     provoke orders, come with a persistent side, in log-normal and round sizes, and sweep several makers at
-    one time. Ids are contiguous from the listing's first. Event times are whole milliseconds, as the venue
-    sends them. The same seed, listings and start give the same trades to the last bit (for one version of
-    numpy on one kind of machine). Raise `UserError` where the arguments make no market.
+    one time. It is drawn in blocks of ``length`` µs, whole seconds. Ids are contiguous from the listing's
+    first. Event times are whole milliseconds, as the venue sends them. The same seed, listings, start and
+    length give the same trades to the last bit (for one version of numpy on one kind of machine). Raise
+    `UserError` where the arguments make no market.
 
     Example:
         >>> market = InventedMarket(seed=1)
@@ -60,7 +63,9 @@ class InventedMarket:
         True
     """
 
-    def __init__(self, seed: int, instruments: Sequence[Listing] = LISTINGS, start: int = START) -> None:
+    def __init__(
+        self, seed: int, instruments: Sequence[Listing] = LISTINGS, start: int = START, length: int = BLOCK
+    ) -> None:
         if seed < 0 or start < 0:
             raise UserError("the seed and the start of an invented market must not be negative")
         names = [listing.instrument.name for listing in instruments]
@@ -69,6 +74,7 @@ class InventedMarket:
         self.seed = seed
         self.listings = tuple(instruments)
         self.start = start // 1000 * 1000
+        self.length = length
 
     def trades(self, duration: int, start: int | None = None, chunk: int = BLOCK) -> Iterator[TradeBatch]:
         """Yield the trades of [start, start + duration), chunk by chunk, in each one batch an instrument.
@@ -102,52 +108,58 @@ class InventedMarket:
 
     def _blocks(self) -> Iterator[tuple[int, list[TradeBatch]]]:
         """Yield each block's end and its trades, one batch an instrument, empty ones too."""
-        at = self._opening()
+        at = self.opening()
         block = 0
         while True:
-            start = self.start + block * BLOCK
-            at, batches = self._block(at, block, start)
-            yield start + BLOCK, batches
+            start = self.start + block * self.length
+            at, batches = self.draw(at, block, start)
+            yield start + self.length, batches
             block += 1
 
-    def _opening(self) -> _Edge:
+    def opening(self) -> Edge:
+        """Give the edge before the first block."""
         rng = self._rng("opening", 0)
         waves = tuple(wave.first(rng) for wave in COMMON)
         paths = tuple(
-            _Path(
+            Standing(
                 math.log(one.price),
                 OWN.first(self._rng(f"opening {one.instrument.name}", 0)),
                 Flow(one.first_id),
             )
             for one in self.listings
         )
-        return _Edge(waves, paths, 0)
+        return Edge(waves, paths, 0)
 
-    def _block(self, at: _Edge, block: int, start: int) -> tuple[_Edge, list[TradeBatch]]:
+    def draw(self, at: Edge, block: int, start: int) -> tuple[Edge, list[TradeBatch]]:
+        """Draw the trades of a block, one batch a listing, empty ones too, and the edge behind it.
+
+        ``block`` is its running number, ``start`` its time (µs), ``at`` the edge before it.
+        """
+        seconds = self.length // SECOND
         rng = self._rng("common", block)
-        common = [wave.follow(rng, last, _SECONDS) for wave, last in zip(COMMON, at.waves, strict=True)]
-        factor = rng.standard_normal(_SECONDS * _MOVES)
-        usual = season(start + np.arange(_SECONDS) * SECOND)
+        common = [wave.follow(rng, last, seconds) for wave, last in zip(COMMON, at.waves, strict=True)]
+        factor = rng.standard_normal(seconds * _MOVES)
+        usual = season(start + np.arange(seconds) * SECOND)
         paths, batches = [], []
         for listing, path in zip(self.listings, at.paths, strict=True):
             after, batch = self._trade(listing, path, block, start, np.sum(common, axis=0), factor, usual)
             paths.append(after)
             batches.append(batch)
         received, batches = _in_line(batches, at.received)
-        return _Edge(tuple(float(wave[-1]) for wave in common), tuple(paths), received), batches
+        return Edge(tuple(float(wave[-1]) for wave in common), tuple(paths), received), batches
 
     def _trade(
         self,
         listing: Listing,
-        path: _Path,
+        path: Standing,
         block: int,
         start: int,
         common: NDArray[np.float64],
         factor: NDArray[np.float64],
         usual: NDArray[np.float64],
-    ) -> tuple[_Path, TradeBatch]:
+    ) -> tuple[Standing, TradeBatch]:
         rng = self._rng(listing.instrument.name, block)
-        own = OWN.follow(rng, path.wave, _SECONDS)
+        own = OWN.follow(rng, path.wave, len(usual))
         swing = np.exp(common + own - VARIANCE / 2)
         volatility = listing.volatility * swing * np.sqrt(usual)
         moves = listing.beta * factor + math.sqrt(1 - listing.beta**2) * rng.standard_normal(len(factor))
@@ -155,8 +167,8 @@ class InventedMarket:
         log_price = path.log_price + np.cumsum(moves)
         mid = np.exp(np.concatenate(([path.log_price], log_price)))
         times = arrivals(rng, (listing.rate / FILLS) * swing * usual, 1.0)
-        flow, batch = fills(rng, listing, path.flow, start, BLOCK, times, mid)
-        return _Path(float(log_price[-1]), float(own[-1]), flow), batch
+        flow, batch = fills(rng, listing, path.flow, start, self.length, times, mid)
+        return Standing(float(log_price[-1]), float(own[-1]), flow), batch
 
     def _rng(self, purpose: str, block: int) -> np.random.Generator:
         # Keyed by name and block: neither another instrument nor another length changes these draws.
