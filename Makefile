@@ -40,4 +40,6 @@ $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo "Checking this machine, and compiling what is fast for it"
+	@$(BIN)/tidemill doctor || echo "see the lines that say fail"
 	@touch $(READY)

@@ -15,7 +15,15 @@ def test_this_machine_is_fit(
     monkeypatch.chdir(tmp_path)
     assert cli.run(["doctor", "--json"]) == 0
     found = json.loads(capfd.readouterr().out)
-    assert {check["name"] for check in found} >= {"python", "packages", "settings", "data folder", "ledger", "lake"}
+    assert {check["name"] for check in found} >= {
+        "python",
+        "packages",
+        "settings",
+        "data folder",
+        "ledger",
+        "lake",
+        "rehearsal",
+    }
     assert [check for check in found if check["verdict"] == "fail"] == []
     assert list(tmp_path.iterdir()) == []
 
@@ -25,13 +33,14 @@ def test_a_bad_setting_is_a_finding_and_the_other_checks_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(health, "services", lambda: iter([health.Check("ledger", "ok", "not tried here")]))
+    monkeypatch.setattr(health, "rehearsal", lambda: health.Check("rehearsal", "ok", "not tried here"))
     monkeypatch.setenv("TIDEMILL_DTA", "x")
     assert cli.run(["doctor"]) == 1
     lines = capfd.readouterr().out.splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("fail  settings"))
     assert "TIDEMILL_DATA" in lines[at]
     assert lines[at + 1].strip().startswith("next:")
-    assert lines[-1].startswith("ok    ledger")
+    assert lines[-2].startswith("ok    ledger")
 
 
 @pytest.mark.parametrize(
