@@ -1,0 +1,224 @@
+"""Catching up: trades that did not come over the socket are asked for by REST, into the same feed."""
+
+import asyncio
+import time
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from core.errors import TransientError, VenueError
+from core.instruments import Instrument
+from core.records import Kind, Record
+from core.trades import TradeBatch
+from dataflows.recorder.clock import SteadyClock
+from dataflows.recorder.commit_log import CommitLog
+from dataflows.recorder.known_trades import Key, KnownTrades
+from dataflows.recorder.metrics import FeedMetrics
+from exchanges import history
+from exchanges.rest import Rest, Throttled
+from exchanges.venue import Venue
+
+_log = structlog.get_logger(__name__)
+
+PATIENCE_SECONDS = 1.0
+"""A hole of this age is no matter of order any more: nothing on its way will fill it."""
+
+TRIES = 8
+LONGEST_WAIT_SECONDS = 30.0
+PAGE = 1_000
+"""Holes within so many ids are asked for as one: it costs one page either way."""
+
+_LOOK_SECONDS = 0.25
+_ASKED_ON_DOUBT = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Name ids of one instrument that are missing, all or some of ``first`` to ``last``."""
+
+    key: Key
+    first: int
+    last: int
+
+
+@dataclass(slots=True)
+class _Pursuit:
+    due: float
+    tries: int = 0
+
+
+class CatchUp:
+    """Fill the holes of one feed, one after the other; live frames go on beside it.
+
+    ``instruments`` are those that are recorded, by name, and may change. Holes of more than ``most`` trades, and
+    those that several tries could not fill, are left as they are: the ledger has them as open gaps.
+    """
+
+    def __init__(
+        self,
+        venue: Venue,
+        rest: Rest,
+        known: KnownTrades,
+        log: CommitLog,
+        clock: SteadyClock,
+        metrics: FeedMetrics,
+        instruments: Mapping[str, Instrument],
+        most: int,
+    ) -> None:
+        self._venue, self._rest, self._known, self._log, self._clock = venue, rest, known, log, clock
+        self._metrics, self._instruments, self._most = metrics, instruments, most
+        self._pursued: dict[Missing, _Pursuit] = {}
+        self._left: set[Missing] = set()
+        self._unsure: dict[Key, _Pursuit] = {}
+        self._not_before = 0.0
+
+    @property
+    def left(self) -> int:
+        """Give how many of the present holes were given up."""
+        return len(self._left)
+
+    def look_after(self, keys: Iterable[Key]) -> None:
+        """Ask, in a moment, whether the venue has newer trades than these instruments' newest ones."""
+        due = time.monotonic() + PATIENCE_SECONDS
+        self._unsure.update({key: _Pursuit(due) for key in keys})
+
+    async def run(self) -> None:
+        """Catch up until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            await self.turn(time.monotonic())
+
+    async def turn(self, now: float) -> None:
+        """Look for holes, and fill those that are due."""
+        self._look(now)
+        if now < self._not_before:
+            return
+        for key in [key for key, pursuit in self._unsure.items() if pursuit.due <= now]:
+            await self._ask_newest(key)
+        for missing in self._joined(now):
+            await self._fill(missing)
+
+    async def newer(self, keys: Collection[Key]) -> bool:
+        """Ask the venue whether it has trades that we should have had; true where it does not answer.
+
+        Those of the most lively instruments are asked for.
+        """
+        lively = sorted(keys, key=self._known.last_time, reverse=True)[:_ASKED_ON_DOUBT]
+        for key in lively:
+            try:
+                newest = await self._newest(key)
+            except (TransientError, VenueError) as error:
+                _log.info("silence_not_explained", instrument=key[0], why=str(error))
+                return True
+            last = self._known.last_id(key)
+            if newest is not None and (last is None or int(newest.ids.max()) > last):
+                return True
+        return not lively
+
+    def _look(self, now: float) -> None:
+        present = {
+            Missing(key, hole.first_id, hole.last_id)
+            for key, holes in self._known.holes()
+            if key[0] in self._instruments
+            for hole in holes
+        }
+        self._left &= present
+        self._pursued = {
+            missing: self._pursued.get(missing) or _Pursuit(now + PATIENCE_SECONDS)
+            for missing in present - self._left
+        }
+
+    def _joined(self, now: float) -> list[Missing]:
+        joined: list[Missing] = []
+        due = [missing for missing, pursuit in self._pursued.items() if pursuit.due <= now]
+        for missing in sorted(due, key=lambda m: (m.key, m.first)):
+            before = joined[-1] if joined else None
+            if missing.last - missing.first + 1 > self._most:
+                self._leave(missing, "too many trades for the recorder: a backfill can fetch them")
+            elif before and before.key == missing.key and missing.last - before.first < PAGE:
+                joined[-1] = Missing(before.key, before.first, missing.last)
+            else:
+                joined.append(missing)
+        return joined
+
+    async def _fill(self, missing: Missing) -> None:
+        if time.monotonic() < self._not_before:
+            return
+        why, before = "the venue does not have them", self._count(missing)
+        try:
+            await self._fetch(missing)
+        except (TransientError, VenueError) as error:
+            why = str(error)
+            self._hear(error)
+        await self._log.flushed()
+        left = self._count(missing)
+        if left < before:
+            _log.info("caught_up", instrument=missing.key[0], trades=before - left)
+        tries = max((p.tries for m, p in self._pursued.items() if _within(m, missing)), default=0)
+        self._look(time.monotonic())
+        for rest, pursuit in list(self._pursued.items()):
+            if _within(rest, missing):
+                pursuit.tries = 1 if left < before else max(pursuit.tries, tries) + 1
+                pursuit.due = time.monotonic() + min(2.0 ** (pursuit.tries - 1), LONGEST_WAIT_SECONDS)
+                if pursuit.tries >= TRIES:
+                    self._leave(rest, why)
+
+    def _count(self, missing: Missing) -> int:
+        return sum(last - first + 1 for first, last in self._known.missing(missing.key, missing.first, missing.last))
+
+    async def _fetch(self, missing: Missing) -> None:
+        instrument, channel = self._instruments.get(missing.key[0]), missing.key[1]
+        if instrument is None:
+            return
+        wanted = (instrument, channel, missing.first, missing.last)
+        async for page in history.trades(self._rest, self._venue, *wanted, received=self._clock.now):
+            self._put(self._known.unknown(page))
+            await self._log.room()
+
+    async def _ask_newest(self, key: Key) -> None:
+        """Fetch what came after the newest id while no socket brought it; a hole of it shows by itself later."""
+        pursuit, before = self._unsure.pop(key), self._known.last_id(key)
+        if before is None or key[0] not in self._instruments:
+            return
+        try:
+            newest = await self._newest(key)
+            after = self._known.last_id(key)
+            if newest is None or after != before or int(newest.ids.max()) <= before:
+                return
+            last = int(newest.ids.max())
+            if last - before <= self._most:
+                await self._fetch(Missing(key, before + 1, last))
+            else:
+                self._put(newest)
+        except (TransientError, VenueError) as error:
+            self._hear(error)
+            if pursuit.tries + 1 < TRIES:
+                wait = min(2.0**pursuit.tries, LONGEST_WAIT_SECONDS)
+                self._unsure.setdefault(key, _Pursuit(time.monotonic() + wait, pursuit.tries + 1))
+        await self._log.flushed()
+
+    async def _newest(self, key: Key) -> TradeBatch | None:
+        instrument = self._instruments[key[0]]
+        answer = await self._rest.get(self._venue.trades_request(instrument, key[1]))
+        return self._venue.read_trades(instrument, key[1], answer, self._clock.now())
+
+    def _put(self, trades: TradeBatch) -> None:
+        if len(trades):
+            self._log.put(Record(Kind.TRADES, self._clock.now(), trades.to_ipc()))
+            self._metrics.caught_up.inc(len(trades))
+
+    def _hear(self, error: TransientError | VenueError) -> None:
+        _log.info("catch_up_failed", why=str(error))
+        if isinstance(error, Throttled):
+            self._not_before = time.monotonic() + error.retry_after
+
+    def _leave(self, missing: Missing, why: str) -> None:
+        _log.warning("hole_left", instrument=missing.key[0], first=missing.first, last=missing.last, why=why)
+        self._pursued.pop(missing, None)
+        self._left.add(missing)
+        self._metrics.left.inc()
+
+
+def _within(part: Missing, whole: Missing) -> bool:
+    return part.key == whole.key and whole.first <= part.first and part.last <= whole.last

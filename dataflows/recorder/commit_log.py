@@ -1,0 +1,271 @@
+"""The commit log: what arrives becomes durable in groups, written by a thread of its own.
+
+One thread writes everything that waits as one group. At low rates a frame costs one hand-over and one sync; at
+high rates the groups grow by themselves.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from pathlib import Path
+from threading import Condition, Thread
+
+import structlog
+
+from core.errors import JournalFull, TransientError
+from core.records import Kind, Record, RecordBlock
+from core.settings import JournalSettings
+from dataflows.recorder.metrics import FeedMetrics
+from dataflows.room import refuse_full_disk
+from storage.journal import Journal
+
+_log = structlog.get_logger(__name__)
+
+PACE_SECONDS = 0.002
+"""Groups begin at least this far apart: each costs a hand-over and a sync, whatever it holds."""
+
+FOLLOW_SECONDS = 0.2
+FOLLOW_RECORDS = 4_096
+"""What became durable is looked at after this time, or when there is this much of it."""
+
+RETRY_SECONDS = 1.0
+GROUP_BYTES = 8 * 1024 * 1024
+_RECORD_BYTES = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """Say why nothing can be written: ``cause`` for marks and metrics, ``why`` for people."""
+
+    cause: str
+    why: str
+
+
+class CommitLog:
+    """Write one feed of a journal.
+
+    ``bound`` is how many bytes may wait before `room` does not return. ``follow`` is called in the writing thread
+    with every block that has become durable, in order. All other methods belong to one event loop. ``changed`` is
+    set when `stall` or `error` has changed.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        feed: str,
+        bound: int,
+        limits: JournalSettings,
+        disk: Path,
+        follow: Callable[[RecordBlock], None],
+        metrics: FeedMetrics,
+    ) -> None:
+        self._journal, self._feed, self._bound = journal, feed, bound
+        self._disk, self._segment_bytes = disk, limits.segment_bytes
+        self._group_bytes = min(GROUP_BYTES, limits.segment_bytes // 2)
+        self._follow, self._metrics = follow, metrics
+        self.last_offset = -1
+        self.stall: Stall | None = None
+        self.error: BaseException | None = None
+        self.changed = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._roomy = asyncio.Event()
+        self._roomy.set()
+        self._flushes: list[tuple[int, asyncio.Future[None]]] = []
+        self._lock = Condition()
+        self._queue: list[Sequence[Record]] = []
+        self._waiting = self._put = self._taken = self._followed = 0
+        self._hurried = self._closing = False
+        self._pending: list[Sequence[Record]] = []
+        self._pending_first = self._pending_count = 0
+        self._pending_since = self._next_group = 0.0
+        self._thread = Thread(target=self._run, name=f"recorder-{feed}", daemon=True)
+
+    async def open(self) -> None:
+        """Take the feed's lease and begin to write; raise `Busy` where another recorder has it."""
+        await asyncio.to_thread(self._journal.append, self._feed, [])
+        self.last_offset = self._journal.last_offset(self._feed)
+        self._metrics.last_offset.set(self.last_offset)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Give how many bytes are not durable yet."""
+        return self._waiting
+
+    def put_frames(self, frames: Sequence[bytes], received_at: int) -> None:
+        """Let frames that arrived together be written; ``received_at`` is µs since the epoch, UTC."""
+        self._enqueue(list(map(Record, repeat(Kind.FRAME), repeat(received_at), frames)), sum(map(len, frames)))
+
+    def put(self, record: Record) -> None:
+        """Let a record be written, behind everything that was put before."""
+        self._enqueue([record], len(record.payload))
+
+    def _enqueue(self, records: Sequence[Record], size: int) -> None:
+        with self._lock:
+            self._queue.append(records)
+            self._waiting += size + _RECORD_BYTES * len(records)
+            self._put += 1
+            self._lock.notify()
+
+    async def room(self) -> None:
+        """Wait until less than the bound waits for the disk."""
+        while self._waiting > self._bound and self.error is None:
+            # Cleared before a second look: the writing thread sets it only where it finds it cleared.
+            self._roomy.clear()
+            if self._waiting <= self._bound or self.error is not None:
+                self._roomy.set()
+            await self._roomy.wait()
+
+    async def flushed(self) -> None:
+        """Wait until all that was put so far is durable and has been followed."""
+        with self._lock:
+            if self._followed >= self._put or self.error is not None:
+                return
+            future = self._loop.create_future()
+            self._flushes.append((self._put, future))
+            self._hurried = True
+            self._lock.notify()
+        await future
+
+    async def close(self) -> None:
+        """Write what waits, if there is room for it, and end."""
+        with self._lock:
+            self._closing = True
+            self._lock.notify()
+        if self._thread.ident is not None:
+            await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        try:
+            while self._step():
+                pass
+        except BaseException as error:  # noqa: BLE001 - the recorder raises it again, in its own thread
+            self.error = error
+        finally:
+            self._tell()
+
+    def _step(self) -> bool:
+        groups, closing = self._take()
+        if groups and not self._commit(groups):
+            return False
+        overdue = self._pending_count >= FOLLOW_RECORDS or self._follow_due() <= 0
+        if self._pending and (overdue or self._hurried or closing):
+            self._look()
+        if not self._pending and self._followed < self._taken:
+            self._followed = self._taken
+            self._answer()
+        return not closing or bool(self._queue)
+
+    def _take(self) -> tuple[list[Sequence[Record]], bool]:
+        with self._lock:
+            while not (
+                self._queue or self._closing or (self._pending and (self._hurried or self._follow_due() <= 0))
+            ):
+                self._lock.wait(self._follow_due() if self._pending else None)
+            closing = self._closing
+        early = self._next_group - time.monotonic()
+        if early > 0 and not closing:
+            time.sleep(early)
+        with self._lock:
+            groups, self._queue = self._queue, []
+            self._taken = self._put
+        return groups, closing
+
+    def _follow_due(self) -> float:
+        return self._pending_since + FOLLOW_SECONDS - time.monotonic()
+
+    def _commit(self, groups: list[Sequence[Record]]) -> bool:
+        group: list[Record] = []
+        size = 0
+        for records in groups:
+            weight = sum(len(record.payload) for record in records)
+            if group and size + weight > self._group_bytes:
+                if not self._append(group, size):
+                    return False
+                group, size = [], 0
+            group.extend(records)
+            size += weight
+        return self._append(group, size)
+
+    def _append(self, group: list[Record], size: int) -> bool:
+        self._next_group = time.monotonic() + PACE_SECONDS
+        while True:
+            began = time.monotonic()
+            try:
+                refuse_full_disk(self._disk, self._segment_bytes)
+                last = self._journal.append(self._feed, group)
+            except TransientError as error:
+                self._hold(Stall("journal_full" if isinstance(error, JournalFull) else "disk", str(error)))
+                with self._lock:
+                    if self._closing or self._lock.wait_for(lambda: self._closing, RETRY_SECONDS):
+                        _log.error("records_not_written", feed=self._feed, records=len(group), why=str(error))
+                        self.error = error
+                        return False
+                continue
+            break
+        self._hold(None)
+        self._account(group, size, last, time.monotonic() - began)
+        return True
+
+    def _account(self, group: list[Record], size: int, last: int, seconds: float) -> None:
+        if not self._pending:
+            self._pending_since = time.monotonic()
+            self._pending_first = last - len(group) + 1
+        self._pending.append(group)
+        self._pending_count += len(group)
+        with self._lock:
+            self._waiting -= size + _RECORD_BYTES * len(group)
+            waiting = self._waiting
+        self.last_offset = last
+        metrics = self._metrics
+        metrics.commit.observe(seconds)
+        metrics.groups.inc()
+        metrics.bytes.inc(size)
+        metrics.last_offset.set(last)
+        metrics.waiting.set(waiting)
+        if waiting <= self._bound and not self._roomy.is_set():
+            self._call(self._roomy.set)
+
+    def _look(self) -> None:
+        records = [record for group in self._pending for record in group]
+        self._pending, self._pending_count = [], 0
+        self._follow(RecordBlock.of(self._feed, self._pending_first, records))
+
+    def _hold(self, stall: Stall | None) -> None:
+        if stall != self.stall:
+            if stall is not None and self.stall is None:
+                _log.error("recorder_stalled", feed=self._feed, cause=stall.cause, why=stall.why)
+            elif stall is None:
+                _log.warning("recorder_goes_on", feed=self._feed)
+            self.stall = stall
+            self._tell()
+
+    def _answer(self) -> None:
+        with self._lock:
+            done = [future for put, future in self._flushes if put <= self._followed]
+            self._flushes = [(put, future) for put, future in self._flushes if put > self._followed]
+            self._hurried = bool(self._flushes)
+        if done:
+            self._call(lambda: _resolve(done))
+
+    def _tell(self) -> None:
+        def tell() -> None:
+            self.changed.set()
+            if self.error is not None:
+                self._roomy.set()
+                _resolve([future for _, future in self._flushes])
+
+        self._call(tell)
+
+    def _call(self, what: Callable[[], object]) -> None:
+        # The loop may have gone while the last group was written.
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(what)
+
+
+def _resolve(futures: Sequence["asyncio.Future[None]"]) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(None)

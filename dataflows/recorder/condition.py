@@ -1,0 +1,83 @@
+"""Why a recorder is not healthy."""
+
+import time
+from collections.abc import Mapping
+
+from core.health import Health
+from core.settings import RecorderSettings
+from dataflows.recorder.catch_up import CatchUp
+from dataflows.recorder.clock import SteadyClock
+from dataflows.recorder.commit_log import CommitLog
+from dataflows.recorder.intake import Intake
+from dataflows.recorder.known_trades import KnownTrades
+from dataflows.recorder.metrics import FeedMetrics
+from dataflows.recorder.ticks import VenueClock
+
+MOST_OFFSET = 500_000
+"""A clock that is further (µs) from the venue's than this is told of."""
+
+_MICROS = 1_000_000
+_STARTING_SECONDS = 5.0
+
+
+class Condition:
+    """Judge a running recorder by its parts; may be asked from any thread."""
+
+    def __init__(
+        self,
+        limits: RecorderSettings,
+        log: CommitLog,
+        clock: SteadyClock,
+        venue_clock: VenueClock,
+        intake: Intake,
+        catch_up: CatchUp,
+        known: KnownTrades,
+        metrics: FeedMetrics,
+        refused: Mapping[str, str],
+    ) -> None:
+        self._limits, self._log, self._clock, self._venue_clock = limits, log, clock, venue_clock
+        self._intake, self._catch_up, self._known = intake, catch_up, known
+        self._metrics, self._refused = metrics, refused
+
+    def health(self) -> Health:
+        """Give the health, why, and the figures it was judged by."""
+        now = time.monotonic()
+        age = None if self._intake.last_data is None else now - self._intake.last_data
+        figures: dict[str, float | int | str | None] = {
+            "connections": self._intake.up,
+            "data_age_seconds": None if age is None else round(age, 3),
+            "queue_bytes": self._log.waiting,
+            "last_offset": self._log.last_offset,
+            "trades": self._known.trades,
+            "holes": sum(len(holes) for _, holes in self._known.holes()),
+            "left_holes": self._catch_up.left,
+            "clock_offset_seconds": None if self._venue_clock.offset is None else self._venue_clock.offset / _MICROS,
+        }
+        self.measure(now)
+        return Health.judged(self._degraded(age), self._down(now), figures)
+
+    def measure(self, now: float) -> None:
+        """Set the figures that change with the passing of time."""
+        if self._intake.last_data is not None:
+            self._metrics.data_age.set(now - self._intake.last_data)
+        self._metrics.waiting.set(self._log.waiting)
+
+    def _down(self, now: float) -> list[str]:
+        stall, lost = self._log.stall, self._intake.lost_since
+        if stall is not None:
+            return [stall.why]
+        if lost is not None and (now - lost > _STARTING_SECONDS or self._intake.last_data is None):
+            return [f"not connected for {now - lost:.0f} s: {self._intake.cause}"]
+        return []
+
+    def _degraded(self, age: float | None) -> list[str]:
+        why = []
+        if self._intake.lost_since is None and age is not None and age > self._limits.stale_s:
+            why.append(f"nothing has arrived for {age:.0f} s")
+        behind, offset = self._clock.behind, self._venue_clock.offset
+        if behind is not None:
+            why.append(f"the machine's clock stepped back: it shows {behind.wall} µs, recorded is {behind.ours} µs")
+        if offset is not None and abs(offset) > MOST_OFFSET:
+            why.append(f"the machine's clock is {-offset / _MICROS:+.1f} s from the venue's: set it right")
+        why.extend(self._refused.values())
+        return why

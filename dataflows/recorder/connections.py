@@ -1,0 +1,106 @@
+"""The open connections of one feed, and the instruments that they carry."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from exchanges.link import Link, Sink, Watch
+
+from core.instruments import Instrument
+from exchanges.attempts import Attempts
+from exchanges.venue import Connection, Venue
+
+Method = Literal["SUBSCRIBE", "UNSUBSCRIBE"]
+
+
+@dataclass(slots=True)
+class _Line:
+    url: str
+    streams: set[str]
+    link: Link
+    task: asyncio.Task[None]
+
+
+class Connections:
+    """Keep every instrument of a feed subscribed, over as few connections as the venue's limits allow.
+
+    ``failure`` is set to what ended a connection's task that no network can cause.
+    """
+
+    def __init__(self, venue: Venue, channels: Sequence[str], sink: Sink, attempts: Attempts, watch: Watch) -> None:
+        self._venue, self._channels, self._sink = venue, channels, sink
+        self._attempts, self._watch = attempts, watch
+        self._lines: list[_Line] = []
+        self._instruments: dict[str, Instrument] = {}
+        self._suspended = False
+        self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def links(self) -> list[Link]:
+        """Give the connections, open or being opened."""
+        return [line.link for line in self._lines]
+
+    async def add(self, instruments: Iterable[Instrument]) -> None:
+        """Subscribe instruments, on open connections where there is room."""
+        fresh = {one.name: one for one in instruments if one.name not in self._instruments}
+        self._instruments |= fresh
+        if self._suspended or not fresh:
+            return
+        for connection in self._venue.subscriptions(list(fresh.values()), self._channels):
+            await self._carry(connection)
+
+    async def remove(self, instrument: Instrument) -> None:
+        """Unsubscribe an instrument; a connection without streams is closed."""
+        if self._instruments.pop(instrument.name, None) is None:
+            return
+        streams = {self._venue.stream(instrument, channel) for channel in self._channels}
+        for line in list(self._lines):
+            gone = line.streams & streams
+            if not gone:
+                continue
+            line.streams -= gone
+            if line.streams:
+                await line.link.change("UNSUBSCRIBE", tuple(sorted(gone)))
+            else:
+                self._lines.remove(line)
+                await _end(line)
+
+    async def suspend(self) -> None:
+        """Close every connection and open none until `resume`."""
+        self._suspended = True
+        lines, self._lines = self._lines, []
+        await asyncio.gather(*(_end(line) for line in lines))
+
+    async def resume(self) -> None:
+        """Connect again."""
+        self._suspended = False
+        if self._instruments:
+            for connection in self._venue.subscriptions(list(self._instruments.values()), self._channels):
+                self._open(connection)
+
+    async def _carry(self, connection: Connection) -> None:
+        streams = connection.streams
+        for line in self._lines:
+            room = self._venue.limits.streams - len(line.streams)
+            if line.url == connection.url and room >= len(streams):
+                line.streams |= set(streams)
+                await line.link.change("SUBSCRIBE", streams)
+                return
+        self._open(connection)
+
+    def _open(self, connection: Connection) -> None:
+        link = Link(self._venue, connection, self._sink, self._attempts, self._watch)
+        task = asyncio.create_task(link.run())
+        task.add_done_callback(self._ended)
+        self._lines.append(_Line(connection.url, set(connection.streams), link, task))
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not self.failure.done():
+            self.failure.set_exception(error)
+
+
+async def _end(line: _Line) -> None:
+    line.task.cancel()
+    await asyncio.gather(line.task, return_exceptions=True)

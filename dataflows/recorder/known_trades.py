@@ -1,0 +1,168 @@
+"""What a feed's journal holds of each instrument's trades: the newest id, and which ids are missing."""
+
+from collections.abc import Collection, Iterator
+from itertools import pairwise
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from core.continuity import Continuity, Hole, follow
+from core.errors import MalformedFrame
+from core.records import Command, Kind, RecordBlock
+from core.trades import TradeBatch
+from dataflows.decode import MOST_AHEAD
+from dataflows.recorder.metrics import FeedMetrics
+from exchanges.decode import to_batches
+from exchanges.venue import Venue
+from storage.journal import Journal
+
+TAIL_RECORDS = 300_000
+"""How much of the journal is read at the start, to know holes from before it."""
+
+DEEPEST_RECORDS = 3_000_000
+"""How far back an instrument that is not in the tail is looked for."""
+
+BLOCK_RECORDS = 16_384
+_NEVER_A_GAP = 1 << 60
+
+Key = tuple[str, str]
+"""An instrument's name and the id space of its trades."""
+
+
+class KnownTrades:
+    """Follow the trades of one feed's journal, block by block, in order.
+
+    One thread calls `take`; any thread may ask, what is told are values. ``newest`` is the largest event time seen
+    (µs since the epoch, UTC), ``received`` the last time of receipt, ``trades`` how many there were; ``acted`` the largest offset of a command in
+    the inbox that the feed's journal has a copy of.
+    """
+
+    def __init__(self, venue: Venue, metrics: FeedMetrics | None = None) -> None:
+        self._venue, self._metrics = venue, metrics
+        self._states: dict[Key, Continuity] = {}
+        self.newest = self.received = self.trades = 0
+        self.acted = -1
+
+    def take(self, block: RecordBlock) -> None:
+        """Follow the next records of the feed."""
+        for part in _of_one_kind(block):
+            self._take_batches(self._batches(part))
+        self.received = max(self.received, int(block.received[-1]))
+        if self._metrics is not None:
+            self._metrics.holes.set(sum(len(state.holes) for state in list(self._states.values())))
+
+    def read_tail(self, journal: Journal, feed: str, instruments: Collection[str]) -> None:
+        """Take the end of a journal; look deeper for the newest trades of instruments that are not in it."""
+        first, last = journal.first_offset(feed), journal.last_offset(feed)
+        begin = max(first, last + 1 - TAIL_RECORDS)
+        for block in _blocks(journal, feed, begin, last):
+            self.take(block)
+        while begin > max(first, last - DEEPEST_RECORDS) and (missing := set(instruments) - self.instruments()):
+            begin, end = max(first, begin - TAIL_RECORDS), begin - 1
+            found: dict[Key, TradeBatch] = {}
+            for block in _blocks(journal, feed, begin, end):
+                for part in _of_one_kind(block):
+                    found |= {(b.instrument, b.id_space): b for b in self._batches(part) if b.instrument in missing}
+            self._take_batches(found.values())
+
+    def instruments(self) -> set[str]:
+        """Give the instruments that have brought trades."""
+        return {name for name, _ in list(self._states)}
+
+    def last_id(self, key: Key) -> int | None:
+        """Give the newest id; None before the first."""
+        state = self._states.get(key)
+        return state.ranges[-1].last_id if state else None
+
+    def last_time(self, key: Key) -> int:
+        """Give the largest event time of an instrument (µs since the epoch, UTC); 0 before the first."""
+        state = self._states.get(key)
+        return state.newest if state else 0
+
+    def holes(self) -> Iterator[tuple[Key, tuple[Hole, ...]]]:
+        """Give the missing ids of each instrument that misses some."""
+        for key, state in list(self._states.items()):
+            if state.holes:
+                yield key, state.holes
+
+    def missing(self, key: Key, first: int, last: int) -> list[tuple[int, int]]:
+        """Give which of the ids ``first`` to ``last`` are not there, as ranges."""
+        state = self._states.get(key)
+        pieces = []
+        for known in state.ranges if state else ():
+            if known.last_id < first:
+                continue
+            if known.first_id > last:
+                break
+            if known.first_id > first:
+                pieces.append((first, known.first_id - 1))
+            first = known.last_id + 1
+        return [*pieces, (first, last)] if first <= last else pieces
+
+    def unknown(self, trades: TradeBatch) -> TradeBatch:
+        """Give the rows of a batch whose ids are not there."""
+        key = trades.instrument, trades.id_space
+        wanted: NDArray[np.bool_] = np.zeros(len(trades), np.bool_)
+        if len(trades):
+            for first, last in self.missing(key, int(trades.ids.min()), int(trades.ids.max())):
+                wanted |= (trades.ids >= first) & (trades.ids <= last)
+        return trades if wanted.all() else trades.take(wanted)
+
+    def _batches(self, part: RecordBlock) -> list[TradeBatch]:
+        kind = int(part.kinds[0])
+        if kind == Kind.FRAME:
+            decoded = to_batches(self._venue, part)
+            if decoded.malformed and self._metrics is not None:
+                self._metrics.unreadable.inc(len(decoded.malformed))
+            return decoded.batches
+        batches = []
+        if kind == Kind.TRADES:
+            for record in part.records():
+                try:
+                    batches.append(TradeBatch.from_ipc(record.payload))
+                except MalformedFrame:
+                    continue
+        elif kind == Kind.COMMAND:
+            for record in part.records():
+                self.acted = max(self.acted, _inbox_offset(record.payload))
+        return batches
+
+    def _take_batches(self, batches: Collection[TradeBatch]) -> None:
+        for batch in batches:
+            # What the dataflow will not believe is not there.
+            sound = batch.ts <= batch.received + MOST_AHEAD
+            trades = batch if sound.all() else batch.take(sound)
+            if len(trades) == 0:
+                continue
+            key = trades.instrument, trades.id_space
+            state = self._states.get(key) or Continuity(*key, _NEVER_A_GAP)
+            self._states[key], _ = follow(state, trades)
+            self.newest = max(self.newest, int(trades.ts.max()))
+            self.trades += len(trades)
+            if self._metrics is not None:
+                self._metrics.trades.inc(len(trades))
+
+
+def _inbox_offset(payload: bytes) -> int:
+    try:
+        return int(msgspec.json.decode(payload, type=Command).values.get("offset", "-1"))
+    except (msgspec.MsgspecError, ValueError):
+        return -1
+
+
+def _blocks(journal: Journal, feed: str, first: int, last: int) -> Iterator[RecordBlock]:
+    after = first - 1
+    while after < last:
+        block = journal.read(feed, after, min(BLOCK_RECORDS, last - after))
+        if block is None:
+            return
+        yield block
+        after = block.last_offset
+
+
+def _of_one_kind(block: RecordBlock) -> list[RecordBlock]:
+    edges = [0, *(np.flatnonzero(np.diff(block.kinds)) + 1).tolist(), len(block)]
+    if len(edges) == 2:
+        return [block]
+    return [block.slice(low, high) for low, high in pairwise(edges)]

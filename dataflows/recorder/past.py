@@ -1,0 +1,53 @@
+"""The past of an instrument that was never recorded: the venue's candles, then its latest trades."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import structlog
+
+from core.errors import UserError
+from core.instruments import Instrument
+from core.records import Kind, Record
+from core.timeframes import DAY, MINUTE, timeframe
+from exchanges import history
+from exchanges.rest import Rest
+from exchanges.venue import Venue
+
+_log = structlog.get_logger(__name__)
+
+_LONGEST_MONTH = 31 * DAY
+
+
+async def past(
+    rest: Rest,
+    venue: Venue,
+    instrument: Instrument,
+    channels: Sequence[str],
+    candles: Sequence[tuple[str, int]],
+    minutes: int,
+    now: Callable[[], int],
+) -> AsyncIterator[Record]:
+    """Yield what an instrument did before it is recorded, in order, up to the venue's present.
+
+    First ``candles``: of each timeframe as many as wanted that begin before the trades do. Then the trades of the
+    last ``minutes``, from a whole minute on, of each of ``channels`` (``trade``, ``aggregate``). ``now`` gives
+    the time of receipt (µs since the epoch, UTC). Raises what REST raises: `TransientError`, `VenueError`.
+    """
+    present = await history.time(rest, venue)
+    start = (present - minutes * MINUTE) // MINUTE * MINUTE
+    for name, count in candles:
+        tf = timeframe(name)
+        try:
+            told = await history.klines(
+                rest, venue, instrument, name, tf.floor(start) - count * (tf.micros or _LONGEST_MONTH), start
+            )
+        except UserError as error:
+            _log.warning("no_venue_candles", instrument=instrument.name, timeframe=name, why=str(error))
+            continue
+        if told.rows:
+            yield told.record(now())
+    for channel in channels if minutes else ():
+        first = await history.first_id(rest, venue, instrument, channel, start)
+        if first is None:
+            continue
+        async for page in history.trades(rest, venue, instrument, channel, first, received=now):
+            yield Record(Kind.TRADES, now(), page.to_ipc())

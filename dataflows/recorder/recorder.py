@@ -1,0 +1,169 @@
+"""The recorder of one feed: log first.
+
+Small and boring: what the sockets bring goes to the journal, durable, before anything thinks about it. What was
+missed is fetched by REST into the same feed.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from exchanges.link import Watch
+
+from core.health import Health
+from core.records import Command
+from core.settings import FeedSettings, Settings
+from dataflows.inbox import Inbox, wanted
+from dataflows.recorder.catch_up import CatchUp
+from dataflows.recorder.clock import SteadyClock, wall_clock
+from dataflows.recorder.commands import Commands
+from dataflows.recorder.commit_log import CommitLog
+from dataflows.recorder.condition import Condition
+from dataflows.recorder.connections import Connections
+from dataflows.recorder.intake import Intake
+from dataflows.recorder.known_trades import KnownTrades
+from dataflows.recorder.metrics import RecorderMetrics
+from dataflows.recorder.subscriptions import Subscriptions
+from dataflows.recorder.ticks import Ticker, VenueClock
+from exchanges.attempts import Attempts
+from exchanges.registry import venue as venue_named
+from exchanges.rest import Rest
+from storage.journal import Journal
+
+_MEASURE_SECONDS = 1.0
+
+
+class Recorder:
+    """Record one feed into its journal until cancelled.
+
+    ``strategies`` are (timeframe, candles): how many of the venue's candles an instrument that was never recorded
+    is warmed with. ``rest`` and ``attempts`` may be shared with other feeds of the same addresses: the venue counts
+    by address. ``wall`` gives the machine's time (µs since the epoch, UTC).
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        feed: FeedSettings,
+        journal: Journal,
+        inbox: Inbox,
+        metrics: RecorderMetrics,
+        strategies: Sequence[tuple[str, int]] = (),
+        *,
+        rest: Rest | None = None,
+        attempts: Attempts | None = None,
+        wall: Callable[[], int] = wall_clock,
+    ) -> None:
+        self._settings, self._feed, self._journal = settings, feed, journal
+        self._metrics, self._strategies, self._wall = metrics.of(feed.name), strategies, wall
+        self._venue = venue_named(feed.dialect, feed.websocket_url, feed.rest_url)
+        self._rest, self._attempts = rest, attempts
+        self._commands = Commands(feed.name, inbox)
+        self._condition: Condition | None = None
+
+    async def run(self) -> None:
+        """Record until cancelled.
+
+        Raises `Busy` at once where another recorder has the feed, `UserError` where the settings cannot be
+        followed, `IntegrityError` where the journal contradicts itself; what a network or a full disk does is
+        waited out. What has arrived is durable when it returns, unless there is no room for it.
+        """
+        rest = self._rest or Rest(self._venue)
+        known = KnownTrades(self._venue, self._metrics)
+        log = CommitLog(
+            self._journal,
+            self._feed.name,
+            self._settings.recorder.queue_bytes,
+            self._settings.journal,
+            self._settings.data,
+            known.take,
+            self._metrics,
+        )
+        await log.open()
+        try:
+            commands = self._commands.fresh()
+            names = wanted(self._feed, [command for _, command in commands])
+            await asyncio.to_thread(known.read_tail, self._journal, self._feed.name, names)
+            await self._record(rest, known, log, commands)
+        finally:
+            await log.close()
+            if self._rest is None:
+                await rest.close()
+
+    def health(self) -> Health:
+        """Say how the recording is, and why; may be called from any thread."""
+        condition = self._condition
+        return Health("down", ("starting",)) if condition is None else condition.health()
+
+    async def _record(
+        self, rest: Rest, known: KnownTrades, log: CommitLog, commands: list[tuple[int, Command]]
+    ) -> None:
+        settings, venue, metrics = self._settings.recorder, self._venue, self._metrics
+        clock = SteadyClock(known.received, wall=self._wall)
+        venue_clock = VenueClock(venue, rest, clock, metrics)
+        ticker = Ticker(known, log, clock, venue_clock)
+        wants = Subscriptions(self._feed, venue, rest, self._strategies)
+        catch_up = CatchUp(venue, rest, known, log, clock, metrics, wants.instruments, settings.catch_up_trades)
+        intake = Intake(self._feed.name, log, clock, catch_up, metrics, wants.keys, ticker.connected)
+        watch = Watch(settings.first_data_s, settings.stale_s)
+        attempts = self._attempts or Attempts(venue.limits)
+        connections = Connections(venue, wants.channels, intake, attempts, watch)
+        wants.use(log, clock, known, connections)
+        self._condition = Condition(
+            settings, log, clock, venue_clock, intake, catch_up, known, metrics, wants.refused
+        )
+        try:
+            await _first_to_fail(
+                self._follow(wants, commands),
+                self._heed(log, connections, intake),
+                self._measure(self._condition),
+                catch_up.run(),
+                ticker.run(),
+                _awaited(connections.failure),
+            )
+        finally:
+            await connections.suspend()
+            intake.close("stopped")
+
+    async def _follow(self, wants: Subscriptions, commands: list[tuple[int, Command]]) -> None:
+        await wants.begin(commands)
+        await self._commands.run(wants.act)
+
+    async def _heed(self, log: CommitLog, connections: Connections, intake: Intake) -> None:
+        """Let the connections go while nothing can be written, and come back when it can."""
+        suspended = False
+        while True:
+            await log.changed.wait()
+            log.changed.clear()
+            if log.error is not None:
+                raise log.error
+            stall = log.stall
+            if stall is not None and not suspended:
+                await connections.suspend()
+                intake.close(stall.cause)
+            elif stall is None and suspended:
+                await connections.resume()
+            suspended = stall is not None
+
+    async def _measure(self, condition: Condition) -> None:
+        while True:
+            condition.measure(time.monotonic())
+            await asyncio.sleep(_MEASURE_SECONDS)
+
+
+async def _awaited(future: "asyncio.Future[None]") -> None:
+    await future
+
+
+async def _first_to_fail(*works: Coroutine[Any, Any, None]) -> None:
+    """Run works that never end; raise what ends one of them, after the others are cancelled."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,149 @@
+"""What a feed records: the instruments of its settings, and those that operators added or took away."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import structlog
+
+from core.errors import TransientError, UnknownName, UserError, VenueError
+from core.instruments import Instrument
+from core.records import Command
+from core.settings import FeedSettings
+from dataflows.inbox import wanted
+from dataflows.recorder.clock import SteadyClock
+from dataflows.recorder.commands import marked
+from dataflows.recorder.commit_log import CommitLog
+from dataflows.recorder.connections import Connections
+from dataflows.recorder.known_trades import Key, KnownTrades
+from dataflows.recorder.past import past
+from exchanges import history
+from exchanges.columns import SPACES
+from exchanges.rest import Rest
+from exchanges.venue import Venue
+
+_log = structlog.get_logger(__name__)
+
+PAST_TRIES = 2
+"""So often the past of a new instrument is asked for; then it is recorded without one."""
+
+_PAUSE_SECONDS = 2.0
+_ASK_AGAIN_SECONDS = 30.0
+
+
+class Subscriptions:
+    """Hold the instruments of one feed, by name, and the streams of their trades.
+
+    ``instruments`` and ``keys`` (stream to instrument and id space) change while the feed runs. ``refused`` maps
+    the instruments that are wanted but cannot be recorded to the reason.
+    """
+
+    def __init__(self, feed: FeedSettings, venue: Venue, rest: Rest, candles: Sequence[tuple[str, int]]) -> None:
+        self._feed, self._venue, self._rest, self._candles = feed, venue, rest, candles
+        self.channels = feed.channels or (venue.trade_channel,)
+        self._traded = tuple(channel for channel in self.channels if channel in SPACES)
+        self._listed: dict[str, Instrument] = {}
+        self._asked = float("-inf")
+        self.instruments: dict[str, Instrument] = {}
+        self.keys: dict[str, Key] = {}
+        self.refused: dict[str, str] = {}
+
+    def use(self, log: CommitLog, clock: SteadyClock, known: KnownTrades, connections: Connections) -> None:
+        """Say where records go and who connects."""
+        self._log, self._clock, self._known, self._connections = log, clock, known, connections
+
+    async def begin(self, commands: Sequence[tuple[int, Command]]) -> None:
+        """Subscribe to what is wanted after all ``commands``, which are offset and command of the inbox.
+
+        What was recorded before is connected at once; what is new gets its past first.
+        """
+        refused: dict[int, str] = {}
+        for offset, command in commands:
+            why = await self._refusal(command)
+            if why:
+                refused[offset] = why
+        names = wanted(self._feed, [command for offset, command in commands if offset not in refused])
+        found = [self._accept(name, await self._unlisted(name)) for name in names]
+        for offset, command in commands:
+            if offset > self._known.acted:
+                self._copy(marked(offset, command, refused.get(offset)))
+        await self._start([one for one in found if one is not None])
+
+    async def act(self, offset: int, command: Command) -> None:
+        """Do what a command says, and write its copy into the feed."""
+        name = command.values.get("instrument", "")
+        why = await self._refusal(command)
+        self._copy(marked(offset, command, why))
+        if why:
+            _log.warning("command_refused", feed=self._feed.name, command=command.command, why=why)
+        elif command.command == "unsubscribe":
+            await self._drop(name)
+        elif name not in self.instruments and (instrument := self._accept(name, None)) is not None:
+            await self._start([instrument])
+
+    async def _refusal(self, command: Command) -> str | None:
+        return await self._unlisted(command.values.get("instrument", "")) if command.command == "subscribe" else None
+
+    async def _unlisted(self, name: str) -> str | None:
+        """Give why an instrument cannot be recorded; None where the venue has it, or does not say."""
+        try:
+            self._venue.native(Instrument.parse(name))
+        except UserError as error:
+            return str(error)
+        if name not in self._listed and time.monotonic() - self._asked > _ASK_AGAIN_SECONDS:
+            self._asked = time.monotonic()
+            try:
+                self._listed = {one.name: one for one in await history.instruments(self._rest, self._venue)}
+            except (TransientError, VenueError) as error:
+                _log.warning("instruments_not_listed", feed=self._feed.name, why=str(error))
+        if self._listed and name not in self._listed:
+            return str(UnknownName(f"instrument of {self._venue.name}", name, self._listed))
+        return None
+
+    def _accept(self, name: str, why: str | None) -> Instrument | None:
+        if why is not None:
+            _log.error("instrument_refused", feed=self._feed.name, why=why)
+            self.refused[name] = why
+            return None
+        instrument = self._listed.get(name) or Instrument.parse(name)
+        self.refused.pop(name, None)
+        self.instruments[name] = instrument
+        self.keys |= {self._venue.stream(instrument, channel): (name, channel) for channel in self._traded}
+        return instrument
+
+    async def _drop(self, name: str) -> None:
+        self.refused.pop(name, None)
+        instrument = self.instruments.pop(name, None)
+        if instrument is not None:
+            for stream in [stream for stream, key in self.keys.items() if key[0] == name]:
+                del self.keys[stream]
+            await self._connections.remove(instrument)
+
+    async def _start(self, instruments: Sequence[Instrument]) -> None:
+        recorded = self._known.instruments()
+        new = [one for one in instruments if one.name not in recorded]
+        await self._connections.add([one for one in instruments if one.name in recorded])
+        for instrument in new:
+            await self._fetch_past(instrument)
+        # Taken away again meanwhile.
+        await self._connections.add([one for one in new if one.name in self.instruments])
+
+    async def _fetch_past(self, instrument: Instrument) -> None:
+        minutes = self._feed.history_minutes
+        for left in reversed(range(PAST_TRIES)):
+            try:
+                records = past(
+                    self._rest, self._venue, instrument, self._traded, self._candles, minutes, self._clock.now
+                )
+                async for record in records:
+                    self._log.put(record)
+                    await self._log.room()
+                await self._log.flushed()
+            except (TransientError, VenueError) as error:
+                _log.warning("past_not_fetched", instrument=instrument.name, why=str(error))
+                await asyncio.sleep(_PAUSE_SECONDS if left else 0)
+            else:
+                return
+
+    def _copy(self, command: Command) -> None:
+        self._log.put(command.record(self._clock.now()))

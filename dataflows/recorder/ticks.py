@@ -1,0 +1,91 @@
+"""Clock ticks: the passing of the venue's time, while no trade tells it."""
+
+import asyncio
+import time
+
+import structlog
+
+from core.errors import TransientError, VenueError
+from core.records import Tick
+from dataflows.recorder.clock import SteadyClock
+from dataflows.recorder.commit_log import CommitLog
+from dataflows.recorder.known_trades import KnownTrades
+from dataflows.recorder.metrics import FeedMetrics
+from exchanges import history
+from exchanges.rest import Rest
+from exchanges.venue import Venue
+
+_log = structlog.get_logger(__name__)
+
+TICK_SECONDS = 1.0
+OFFSET_SECONDS = 60.0
+"""How often the venue's clock is compared with ours while trades tell its time."""
+
+_MICROS = 1_000_000
+
+
+class VenueClock:
+    """Know the venue's time by its REST, and our clock's distance from it.
+
+    ``offset`` is the venue's time less ours in µs, None before the first answer.
+    """
+
+    def __init__(self, venue: Venue, rest: Rest, clock: SteadyClock, metrics: FeedMetrics) -> None:
+        self._venue, self._rest, self._clock, self._metrics = venue, rest, clock, metrics
+        self.offset: int | None = None
+        self._asked = float("-inf")
+        self._told: tuple[int, float] | None = None
+
+    @property
+    def stale(self) -> bool:
+        """Tell whether the offset should be measured again."""
+        return time.monotonic() - self._asked > OFFSET_SECONDS
+
+    async def ask(self) -> int | None:
+        """Ask the venue for its time (µs since the epoch, UTC); None where it does not answer in time."""
+        before, self._asked = self._clock.now(), time.monotonic()
+        try:
+            told = await asyncio.wait_for(history.time(self._rest, self._venue), TICK_SECONDS)
+        except (TransientError, VenueError, TimeoutError) as error:
+            _log.debug("venue_time_unknown", why=str(error))
+            return None
+        self.offset = told - (before + self._clock.now()) // 2
+        self._told = told, time.monotonic()
+        self._metrics.clock_offset.set(self.offset / _MICROS)
+        return told
+
+    def estimate(self) -> int | None:
+        """Give a time that the venue has surely reached: its last answer, and what has passed since."""
+        if self._told is None:
+            return None
+        told, at = self._told
+        return told + int((time.monotonic() - at) * _MICROS)
+
+
+class Ticker:
+    """Write a tick a second while a connection is up; the time told never goes back."""
+
+    def __init__(self, known: KnownTrades, log: CommitLog, clock: SteadyClock, venue_clock: VenueClock) -> None:
+        self._known, self._log, self._clock, self._venue_clock = known, log, clock, venue_clock
+        self.connected = asyncio.Event()
+        self._last = 0
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        while True:
+            seen = self._known.newest
+            await asyncio.sleep(TICK_SECONDS)
+            if self._venue_clock.stale:
+                await self._venue_clock.ask()
+            await self.connected.wait()
+            await self.tick(quiet=self._known.newest <= seen)
+
+    async def tick(self, *, quiet: bool) -> None:
+        """Write one tick, if the venue's time has gone on; ``quiet`` says that no trade told it of late."""
+        reached = self._known.newest
+        if quiet:
+            told = await self._venue_clock.ask()
+            reached = max(reached, told if told is not None else self._venue_clock.estimate() or 0)
+        if reached > self._last and self.connected.is_set():
+            self._last = reached
+            self._log.put(Tick(reached).record(self._clock.now()))
