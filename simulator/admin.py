@@ -1,0 +1,100 @@
+"""The exchange's own controls, for people and tests: what it does, and pause, resume, seek, speed, disconnect.
+
+Times are µs since the epoch, UTC, on the tape. Only this machine may ask, and no web page.
+"""
+
+from collections.abc import Awaitable, Callable
+from ipaddress import ip_address
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from core.errors import UserError
+from simulator.binance.broadcast import Broadcast
+from simulator.binance.sockets import Sockets
+from simulator.exchange import SimulatedExchange
+
+
+class Admin:
+    """Serve ``/tidemill/…``."""
+
+    def __init__(self, exchange: SimulatedExchange, broadcast: Broadcast, sockets: Sockets) -> None:
+        self.exchange, self.broadcast, self.sockets = exchange, broadcast, sockets
+
+    def routes(self) -> list[Route]:
+        """Give the routes."""
+        commands = {
+            "pause": self._pause,
+            "resume": self._resume,
+            "seek": self._seek,
+            "speed": self._speed,
+            "disconnect": self._disconnect,
+        }
+        return [
+            Route("/tidemill/state", self._guarded(self._nothing), methods=["GET"]),
+            *(Route(f"/tidemill/{name}", self._guarded(do), methods=["POST"]) for name, do in commands.items()),
+        ]
+
+    def state(self) -> dict[str, Any]:
+        """Give the exchange's state; ``last_ids`` are those up to ``sent_through``, where the streams stand."""
+        exchange, clock, reached = self.exchange, self.exchange.clock, self.broadcast.reached
+        markets = [*exchange.markets(False), *exchange.markets(True)]
+        last = {one.instrument.name: exchange.tape.last(one.symbol, reached, 1).ids.tolist() for one in markets}
+        now = exchange.now()
+        return {
+            "now": now,
+            "venue_now": clock.venue(now),
+            "sent_through": reached,
+            "start": exchange.tape.start,
+            "end": exchange.tape.end,
+            "speed": clock.speed,
+            "paused": clock.paused,
+            "last_ids": {name: ids[0] if ids else None for name, ids in last.items()},
+            "sent": dict(exchange.figures.sent),
+            "health": exchange.health(),
+        }
+
+    def _guarded(self, do: Callable[[dict[str, Any]], None]) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            host = request.client.host if request.client else ""
+            if "origin" in request.headers or not (host and ip_address(host).is_loopback):
+                return _json({"error": "only programs on this machine may ask"}, 403)
+            try:
+                values = msgspec.json.decode(await request.body() or b"{}", type=dict[str, Any])
+                do(values)
+            except (UserError, msgspec.MsgspecError) as error:
+                return _json({"error": str(error)}, 400)
+            return _json(self.state(), 200)
+
+        return answer
+
+    def _nothing(self, values: dict[str, Any]) -> None:
+        pass
+
+    def _pause(self, values: dict[str, Any]) -> None:
+        self.exchange.clock.pause()
+
+    def _resume(self, values: dict[str, Any]) -> None:
+        self.exchange.clock.resume()
+
+    def _seek(self, values: dict[str, Any]) -> None:
+        time = values.get("time")
+        if not isinstance(time, int) or time < self.exchange.tape.start:
+            raise UserError(f'write {{"time": …}} in µs, not before the tape begins at {self.exchange.tape.start}')
+        self.exchange.seek(time)
+
+    def _speed(self, values: dict[str, Any]) -> None:
+        speed = values.get("speed")
+        if isinstance(speed, bool) or not isinstance(speed, int | float):
+            raise UserError('write {"speed": …}: how many seconds of the market pass in one')
+        self.exchange.clock.speed = speed
+
+    def _disconnect(self, values: dict[str, Any]) -> None:
+        self.sockets.drop()
+
+
+def _json(content: Any, status: int) -> Response:
+    return Response(msgspec.json.encode(content), status, media_type="application/json")

@@ -1,0 +1,160 @@
+"""The broadcast: one task follows the clock, renders each stream once, and writes the same bytes to all."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+
+from core.timeframes import MINUTE
+from core.trades import TradeBatch
+from simulator.binance.events import Form, Sent, told
+from simulator.binance.framing import encode
+from simulator.binance.pulses import Pulse, pulse
+from simulator.binance.streams import Stream
+from simulator.exchange import SimulatedExchange
+
+_SLICE = MINUTE
+"""At most this much of the tape is sent at a time, however far the clock is ahead."""
+_IDLE = 0.05
+
+
+class Listener(Protocol):
+    """Take frames in one form, of the streams asked for."""
+
+    @property
+    def form(self) -> Form: ...  # noqa: D102 - said above
+
+    @property
+    def streams(self) -> frozenset[Stream]: ...  # noqa: D102
+
+    def take(self, frames: bytes) -> None:
+        """Take whole websocket frames."""
+        ...
+
+
+@dataclass(slots=True)
+class _Group:
+    """Listeners of the same streams in the same form."""
+
+    form: Form
+    listeners: list[Listener]
+    by_trade: dict[str, list[Stream]] = field(default_factory=dict)
+    by_clock: list[Stream] = field(default_factory=list)
+
+
+class Broadcast:
+    """Send what happens on the tape to the listeners that joined; `run` is the task."""
+
+    def __init__(self, exchange: SimulatedExchange) -> None:
+        self.exchange = exchange
+        self.listeners: set[Listener] = set()
+        self.reached = exchange.now()
+        """The time of the tape up to which all was sent."""
+        self._groups: list[_Group] = []
+        self._pulses: dict[Stream, Pulse] = {}
+        self._jumps = exchange.jumps
+        self._prices: dict[str, float] = {}
+
+    def join(self, listener: Listener) -> None:
+        """Send to a listener from now on."""
+        self.listeners.add(listener)
+        self.changed()
+
+    def leave(self, listener: Listener) -> None:
+        """Send it nothing more."""
+        self.listeners.discard(listener)
+        self.changed()
+
+    def changed(self) -> None:
+        """Take notice that a listener wants other streams or another form."""
+        groups: dict[tuple[Form, frozenset[Stream]], _Group] = {}
+        for listener in self.listeners:
+            key = listener.form, listener.streams
+            if key not in groups and listener.streams:
+                groups[key] = _grouped(*key)
+            if listener.streams:
+                groups[key].listeners.append(listener)
+        self._groups = list(groups.values())
+        wanted = {stream for group in self._groups for stream in group.by_clock}
+        now = self.exchange.now()
+        self._pulses = {one: self._pulses.get(one) or pulse(self.exchange, one, now) for one in wanted}
+
+    async def run(self) -> None:
+        """Follow the clock until cancelled."""
+        while True:
+            behind = self.step()
+            await asyncio.sleep(0 if behind else self.exchange.rules.pace if self._groups else _IDLE)
+
+    def step(self) -> bool:
+        """Send what has happened since the last time; say whether there is more to send at once."""
+        exchange = self.exchange
+        now = exchange.now()
+        if exchange.jumps != self._jumps:
+            self._jumps, self.reached = exchange.jumps, now
+            self._prices.clear()
+            self._pulses.clear()
+            self.changed()
+        start, end = self.reached, min(now, self.reached + _SLICE)
+        if end > start and self._groups:
+            self._trades(exchange.tape.between(start, end))
+            self._beats(end)
+        self.reached = max(start, end if self._groups else now)
+        return self.reached < now
+
+    def _trades(self, batches: Iterable[TradeBatch]) -> None:
+        sent, shift = self.exchange.venue_now(), self.exchange.clock.shift
+        rendered: dict[tuple[Stream, Form], Sent] = {}
+        counted = self.exchange.figures.sent
+        batches = [replace(batch, ts=batch.ts + shift) for batch in batches]
+        for group in self._groups:
+            parts: list[Sent] = []
+            for batch in batches:
+                for stream in group.by_trade.get(batch.instrument, ()):
+                    key = stream, group.form
+                    if key not in rendered:
+                        price = self._prices.get(batch.instrument)
+                        rendered[key] = told(stream, group.form, batch, sent, price)
+                        counted[stream.name] += len(rendered[key].frames)
+                    parts.append(rendered[key])
+            if frames := _in_order([part for part in parts if part.frames]):
+                _give(group, frames)
+        for batch in batches:
+            self._prices[batch.instrument] = float(batch.price[-1])
+
+    def _beats(self, now: int) -> None:
+        reading, forms = time.monotonic(), {group.form for group in self._groups}
+        beats = {one: beating.beat(now, reading, forms) for one, beating in self._pulses.items()}
+        counts = Counter({one.name: max(map(len, beat.values())) for one, beat in beats.items()})
+        self.exchange.figures.sent.update(counts)
+        for group in self._groups:
+            frames = [frame for one in group.by_clock for frame in beats[one][group.form]]
+            if frames:
+                _give(group, "".join(frames))
+
+
+def _grouped(form: Form, streams: frozenset[Stream]) -> _Group:
+    group = _Group(form, [])
+    for stream in sorted(streams, key=lambda one: one.name):
+        if stream.every:
+            group.by_clock.append(stream)
+        else:
+            group.by_trade.setdefault(stream.market.instrument.name, []).append(stream)
+    return group
+
+
+def _in_order(parts: list[Sent]) -> str:
+    if len(parts) < 2:
+        return "".join(parts[0].frames) if parts else ""
+    frames = [frame for part in parts for frame in part.frames]
+    line = np.argsort(np.concatenate([part.ts for part in parts]), kind="stable")
+    return "".join([frames[at] for at in line.tolist()])
+
+
+def _give(group: _Group, frames: str) -> None:
+    data = encode(frames)
+    for listener in group.listeners:
+        listener.take(data)
