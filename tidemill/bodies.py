@@ -36,7 +36,7 @@ def body(component: str, settings: Settings, registry: CollectorRegistry, listen
     if component == "simulator":
         return SimulatorBody(settings, listening)
     if component == "recorder":
-        return RecorderBody(settings, registry)
+        return LiveBody(load("dataflows.recorder.component").RecorderComponent(settings, registry))
     live = load("dataflows.live")
     if component == "ledger":
         return LiveBody(live.LedgerComponent(settings))
@@ -47,40 +47,12 @@ def body(component: str, settings: Settings, registry: CollectorRegistry, listen
 
 
 class LiveBody:
-    """Run one of the components of `dataflows.live`."""
+    """Run one of the components of `dataflows`."""
 
     def __init__(self, component: Any, routes: Mapping[str, Tell] | None = None) -> None:
         self.run = component.run
         self.health = component.health
         self.routes = routes or {}
-
-
-class RecorderBody:
-    """Record every feed of the settings."""
-
-    routes: Mapping[str, Tell] = {}
-
-    def __init__(self, settings: Settings, registry: CollectorRegistry) -> None:
-        self._settings = settings
-        self._record = load("dataflows.recorder.record")
-        self._metrics = load("dataflows.recorder.metrics").RecorderMetrics(registry)
-        self._recorders: list[Any] | None = None
-
-    def run(self, stop: Event, on_ready: Callable[[], None]) -> None:
-        """Record until told to stop."""
-
-        def ready(recorders: list[Any]) -> None:
-            self._recorders = recorders
-            on_ready()
-
-        folder = DataFolder(self._settings.data)
-        self._record.record(self._settings, self._settings.feeds, folder, self._metrics, stop, ready)
-
-    def health(self) -> Health:
-        """Say how the feeds are."""
-        if self._recorders is None:
-            return Health("down", ("the recorder is starting",))
-        return Health()
 
 
 class SimulatorBody:

@@ -1,0 +1,57 @@
+"""Which feeds a call is about: those of the settings, some of them, or a venue's with default instruments."""
+
+from collections.abc import Sequence
+
+from core.errors import UnknownName, UserError
+from core.instruments import Instrument
+from core.settings import FeedSettings, Settings
+from exchanges.registry import VENUES
+from exchanges.registry import venue as venue_named
+from exchanges.venue import Venue
+
+DEFAULT_PAIRS = ("BTC-USDT", "ETH-USDT", "SOL-USDT")
+"""What a venue that is only named is recorded for; on a futures market the perpetuals."""
+
+
+def chosen(settings: Settings, names: Sequence[str]) -> Settings:
+    """Give the settings with the feeds that ``names`` name; without names, with all of theirs.
+
+    A name is that of a feed of the settings, else that of a venue. Raise `UnknownName` for others and for a venue
+    that is not known, `UserError` where a venue has no such instrument or there is no feed at all.
+    """
+    declared = {feed.name: feed for feed in settings.feeds}
+    feeds = tuple(_feed(name, declared) for name in dict.fromkeys(names)) if names else settings.feeds
+    if not feeds:
+        raise UserError("there is no feed to record: add one under [[feeds]] to tidemill.toml, or say --feed binance")
+    for feed in feeds:
+        _check(feed)
+    return settings.model_copy(update={"feeds": feeds})
+
+
+def _feed(name: str, declared: dict[str, FeedSettings]) -> FeedSettings:
+    if name in declared:
+        return declared[name]
+    if name not in VENUES:
+        raise UnknownName("feed", name, dict.fromkeys([*declared, *VENUES]))
+    venue = VENUES[name]
+    return FeedSettings(name=name, instruments=tuple(_default(venue, pair) for pair in DEFAULT_PAIRS))
+
+
+def _default(venue: Venue, pair: str) -> str:
+    name = f"{venue.exchange}:{pair}"
+    try:
+        venue.native(Instrument.parse(name))
+    except UserError:
+        return f"{name}-PERP"
+    return name
+
+
+def _check(feed: FeedSettings) -> None:
+    venue = venue_named(feed.dialect, feed.websocket_url, feed.rest_url)
+    instruments = [Instrument.parse(name) for name in feed.instruments]
+    try:
+        for instrument in instruments:
+            venue.native(instrument)
+        venue.subscriptions(instruments, feed.channels or (venue.trade_channel,))
+    except UserError as error:
+        raise type(error)(f"feed {feed.name!r}: {error}") if type(error) is UserError else error from None
