@@ -70,7 +70,7 @@ def components(folder: DataFolder, names: Iterable[str]) -> list[Component]:
     with ThreadPoolExecutor(len(COMPONENTS)) as pool:
         asked = list(pool.map(lambda name: _judged(name, files[name]), shown))
     supervisor = next((one for one in asked if one.name == "supervisor"), None)
-    return [_counted(one, supervisor.figures if supervisor else {}) for one in asked]
+    return [_counted(one, supervisor) for one in asked] if supervisor is not None else asked
 
 
 def supervised(folder: DataFolder) -> bool:
@@ -142,6 +142,12 @@ def _judged(name: str, file: RunFile | None) -> Component:
     )
 
 
-def _counted(one: Component, figures: dict[str, float | int | str | None]) -> Component:
-    restarts = figures.get(f"{one.name}_restarts")
-    return msgspec.structs.replace(one, restarts=int(restarts)) if isinstance(restarts, int | float) else one
+def _counted(one: Component, supervisor: Component) -> Component:
+    """Add what the supervisor knows of a component."""
+    restarts = supervisor.figures.get(f"{one.name}_restarts")
+    why = one.why
+    if not one.running and one is not supervisor:
+        why += tuple(line for line in supervisor.why if line.startswith(f"{one.name} "))
+    return msgspec.structs.replace(
+        one, restarts=int(restarts) if isinstance(restarts, int | float) else None, why=why
+    )

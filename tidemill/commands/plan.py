@@ -12,6 +12,7 @@ from core.records import Command
 from core.settings import Settings
 from dataflows.inbox import Inbox
 from storage.data_folder import DataFolder
+from tidemill.chosen_feeds import chosen
 from tidemill.configuration import configured
 from tidemill.liveness import resolved, supervised
 from tidemill.plan import Difference, Plan, Run, WarmUp, compare, warm_ups
@@ -29,6 +30,7 @@ _HOW = (
 
 def plan(
     ctx: typer.Context,
+    feed: Annotated[list[str] | None, typer.Option(metavar="NAME", help="As it would be said to `up`.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Compare the settings with the running system: what would start, stop, warm up, be stored.
@@ -39,7 +41,7 @@ def plan(
 
     Example: tidemill plan --config changed.toml
     """
-    settings = configured(ctx)
+    settings = chosen(configured(ctx), feed or ())
     folder = DataFolder(settings.data)
     old, commands = (resolved(folder), _commands(folder)) if folder.exists else (None, [])
     running, stored, unknown = _known(settings, folder)

@@ -81,7 +81,7 @@ def status(
         # Who finds nothing running has asked for what is stored only.
         if isinstance(error, UserError) and not any(one.running for one in shown):
             raise
-        found |= {"stored": None, "why": str(error)}
+        found |= {"stored": None, "why": ctx.obj.redact(str(error))}
     _write(found, as_json)
     if check and any(one.state != "healthy" for one in shown):
         raise typer.Exit(_UNSOUND)
