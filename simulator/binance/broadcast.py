@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from core.timeframes import MINUTE
+from core.timeframes import MINUTE, SECOND
 from core.trades import TradeBatch
 from simulator.binance.events import Form, Sent, told
 from simulator.binance.framing import encode
@@ -19,6 +19,8 @@ from simulator.exchange import SimulatedExchange
 
 _SLICE = MINUTE
 """At most this much of the tape is sent at a time, however far the clock is ahead."""
+_SLICE_TRADES = 20_000
+"""About as many trades, too: so much is rendered before others have their turn."""
 _IDLE = 0.05
 
 
@@ -57,6 +59,7 @@ class Broadcast:
         self._groups: list[_Group] = []
         self._pulses: dict[Stream, Pulse] = {}
         self._jumps = exchange.jumps
+        self._slice = SECOND
         self._prices: dict[str, float] = {}
 
     def join(self, listener: Listener) -> None:
@@ -98,10 +101,12 @@ class Broadcast:
             self._prices.clear()
             self._pulses.clear()
             self.changed()
-        start, end = self.reached, min(now, self.reached + _SLICE)
+        start, end = self.reached, min(now, self.reached + self._slice)
         if end > start and self._groups:
-            self._trades(exchange.tape.between(start, end))
+            batches = exchange.tape.between(start, end)
+            self._trades(batches)
             self._beats(end)
+            self._pace(end - start, sum(map(len, batches)))
         self.reached = max(start, end if self._groups else now)
         return self.reached < now
 
@@ -124,6 +129,13 @@ class Broadcast:
                 _give(group, frames)
         for batch in batches:
             self._prices[batch.instrument] = float(batch.price[-1])
+
+    def _pace(self, span: int, trades: int) -> None:
+        """Fit the slices to how dense the tape is."""
+        if trades > _SLICE_TRADES:
+            self._slice = max(1000, span * _SLICE_TRADES // trades)
+        elif span == self._slice:
+            self._slice = min(_SLICE, span * 2)
 
     def _beats(self, now: int) -> None:
         reading, forms = time.monotonic(), {group.form for group in self._groups}
