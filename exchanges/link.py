@@ -1,0 +1,298 @@
+"""One connection's worth of streams, kept up whatever the network does."""
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+from urllib.parse import urlsplit
+
+import structlog
+
+from core.errors import TransientError, UserError
+from exchanges.attempts import Attempts
+from exchanges.guard import Watch, guard
+from exchanges.handshake import HandshakeRefused
+from exchanges.session import Method, Session, Wish
+from exchanges.socket import connect
+from exchanges.venue import Connection, Venue
+
+_log = structlog.get_logger(__name__)
+_CONNECTING = 10.0
+_GOODBYE = 5.0
+_STOPPING = 1.0
+_RENEWED = (0.9, 0.97)
+"""Shares of a connection's lifetime between which it is renewed, so that many links do not do it at once."""
+
+State = Literal["waiting", "connecting", "subscribed", "live", "stopped"]
+"""``subscribed``: connected, and no data yet; ``live``: data has come on this connection."""
+
+
+class Sink(Protocol):
+    """Take what a link brings. All but `doubtful` and `room` return at once; an error of theirs ends the link."""
+
+    def connected(self, link_name: str) -> None:
+        """Note that a connection is open; its frames follow."""
+        ...
+
+    def resubscribed(self, link_name: str) -> None:
+        """Note that another connection has taken over, with no hole in between."""
+        ...
+
+    def lost(self, link_name: str, cause: str) -> None:
+        """Note that the connection is lost; all its frames came before."""
+        ...
+
+    def received(self, frames: list[bytes]) -> None:
+        """Take everything that has arrived, in the order of each connection."""
+        ...
+
+    async def doubtful(self, streams: tuple[str, ...]) -> bool:
+        """Say whether silence on these streams is a fault: True to connect anew, False to go on waiting."""
+        ...
+
+    async def room(self) -> None:
+        """Return when more may be received; nothing is read before."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LinkHealth:
+    """Say how a link is; times are of the monotonic clock, in seconds.
+
+    ``since`` is when it came into ``state``; ``attempts`` counts connections that were tried, ``failures`` those
+    in a row that came to nothing; ``last_data`` is None until data came; ``cause`` is of the latest loss.
+    """
+
+    state: State
+    since: float
+    attempts: int
+    failures: int
+    last_data: float | None
+    cause: str
+
+
+class Link:
+    """Keep the streams of one `Connection` coming into a sink.
+
+    All links to one address share ``attempts``. ``name`` is what the sink is told; without it, the venue and the
+    path of the address.
+    """
+
+    def __init__(
+        self,
+        venue: Venue,
+        connection: Connection,
+        sink: Sink,
+        attempts: Attempts,
+        watch: Watch,
+        *,
+        name: str | None = None,
+    ) -> None:
+        self.name = name or f"{venue.name}{urlsplit(connection.url).path}"
+        self._venue = venue
+        self._connection = connection
+        self._sink = sink
+        self._attempts = attempts
+        self._watch = watch
+        self._streams = dict.fromkeys(connection.streams)
+        self._session: Session | None = None
+        self._sessions: list[Session] = []
+        self._renewal: asyncio.Task[Session] | None = None
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._state: State = "stopped"
+        self._since = time.monotonic()
+        self._tried = self._failures = 0
+        self._last_data: float | None = None
+        self._cause = ""
+
+    async def run(self) -> None:
+        """Keep the streams coming until cancelled.
+
+        Raises only what the sink raises, and `UserError` for an address that is none.
+        """
+        try:
+            session = await self._connected()
+            while True:
+                self._enter("subscribed", session)
+                over = await self._kept(session)
+                if isinstance(over, str):
+                    session = await self._after_loss(session, over)
+                else:
+                    self._retire(session)
+                    session = over
+        finally:
+            await self._stop()
+
+    async def change(self, method: Method, streams: Sequence[str]) -> None:
+        """Take streams in (``SUBSCRIBE``) or out (``UNSUBSCRIBE``), now and in every later connection.
+
+        Raises `UserError` where a connection cannot hold so many.
+        """
+        taken_in = method == "SUBSCRIBE"
+        changed = [stream for stream in dict.fromkeys(streams) if (stream in self._streams) != taken_in]
+        if taken_in and len(self._streams) + len(changed) > self._venue.limits.streams:
+            raise UserError(f"a connection to {self._venue.name} holds {self._venue.limits.streams} streams at most")
+        if taken_in:
+            self._streams.update(dict.fromkeys(changed))
+        else:
+            self._forget(changed)
+        for wish in self._wishes(method, changed):
+            for session in self._sessions:
+                session.ask(wish)
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Give the streams that are wanted now."""
+        return tuple(self._streams)
+
+    def reconnect(self, cause: str) -> None:
+        """Drop the connection and open another one: the caller knows that this one is at fault."""
+        if self._session is not None:
+            self._session.fail(cause)
+
+    def health(self) -> LinkHealth:
+        """Give the figures of this moment."""
+        state, since, data = self._state, self._since, self._last_data
+        if self._session is not None and self._session.last_data is not None:
+            data = max(data or 0.0, self._session.last_data)
+            state = "live" if state == "subscribed" else state
+        return LinkHealth(state, since, self._tried, self._failures, data, self._cause)
+
+    async def _connected(self) -> Session:
+        while True:
+            session = await self._attempt(renewing=False)
+            if session is not None:
+                return session
+
+    async def _attempt(self, renewing: bool) -> Session | None:
+        if not renewing:
+            self._enter("waiting", None)
+        await self._attempts.permission(self._failures)
+        if not renewing:
+            self._enter("connecting", None)
+        self._tried += 1
+        bell = asyncio.Event()
+        try:
+            socket = await connect(self._connection.url, self._venue.limits, bell.set, _CONNECTING)
+        except TransientError as error:
+            self._failures += 1
+            self._cause = str(error)
+            if isinstance(error, HandshakeRefused) and error.retry_after is not None:
+                self._attempts.hold(error.retry_after)
+            return None
+        if not renewing:
+            self._sink.connected(self.name)
+        session = Session(self._venue, socket, bell, self._sink, self._refused, self._first_wishes())
+        self._sessions.append(session)
+        return session
+
+    async def _kept(self, session: Session) -> str | Session:
+        """Give the cause of its loss, or the session that has taken over."""
+        clock = asyncio.get_running_loop().time
+        renew_at = session.opened_at + self._venue.limits.lifetime * random.uniform(*_RENEWED)  # noqa: S311 - jitter
+        watching = guard(session, self._venue.heartbeat, self._watch, lambda: self.streams, self._sink.doubtful)
+        guarding = asyncio.create_task(watching)
+        try:
+            while not guarding.done():
+                if self._renewal is None and (session.announced.done() or clock() >= renew_at):
+                    self._renewal = asyncio.create_task(self._renewed())
+                awaited: asyncio.Future[Any] = self._renewal or session.announced
+                pause = None if self._renewal else max(0.0, renew_at - clock())
+                await asyncio.wait({guarding, awaited}, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+                if self._renewal and self._renewal.done():
+                    renewed, self._renewal = self._renewal.result(), None
+                    self._sink.resubscribed(self.name)
+                    return renewed
+            return guarding.result()
+        finally:
+            guarding.cancel()
+            await asyncio.gather(guarding, return_exceptions=True)
+
+    async def _renewed(self) -> Session:
+        while True:
+            session = await self._attempt(renewing=True)
+            if session is None:
+                continue
+            if await self._works(session):
+                return session
+            self._failures += 1
+            await self._close(session, _STOPPING)
+
+    async def _works(self, session: Session) -> bool:
+        if not self._streams or await session.proven(self._watch.first_data_s):
+            return True
+        if session.over.done():
+            return False
+        return session.last_data is not None or not await self._sink.doubtful(self.streams)
+
+    async def _after_loss(self, session: Session, cause: str) -> Session:
+        held = asyncio.get_running_loop().time() - session.opened_at
+        steady = session.last_data is not None and held >= self._watch.steady_s
+        self._failures = 0 if steady else self._failures + 1
+        self._enter("waiting", None)
+        self._cause = cause
+        self._sink.lost(self.name, cause)
+        self._retire(session)
+        if self._renewal is None:
+            return await self._connected()
+        try:
+            renewed = await self._renewal
+        finally:
+            self._renewal = None
+        self._sink.connected(self.name)
+        return renewed
+
+    def _retire(self, session: Session) -> None:
+        # Beside: its last frames are still handed on while the next connection is up already.
+        task = asyncio.create_task(self._close(session, _GOODBYE))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+    async def _close(self, session: Session, patience: float) -> None:
+        await session.close(patience)
+        if session in self._sessions:
+            self._sessions.remove(session)
+
+    async def _stop(self) -> None:
+        tasks = [*self._retiring, *([self._renewal] if self._renewal else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(
+            *tasks, *(session.close(_STOPPING) for session in self._sessions), return_exceptions=True
+        )
+        was_up = self._session is not None
+        self._sessions.clear()
+        self._enter("stopped", None)
+        if was_up:
+            self._sink.lost(self.name, "stopped")
+
+    def _enter(self, state: State, session: Session | None) -> None:
+        if self._session is not None and self._session.last_data is not None:
+            self._last_data = self._session.last_data
+        if session is not None:
+            self._failures = 0 if session.last_data is not None else self._failures
+        self._state, self._session = state, session
+        self._since = asyncio.get_running_loop().time()
+
+    def _forget(self, streams: Sequence[str]) -> None:
+        for stream in streams:
+            self._streams.pop(stream, None)
+
+    def _first_wishes(self) -> list[Wish]:
+        if self.streams == self._connection.streams:
+            return [Wish(text, "SUBSCRIBE", (), first=True) for text in self._connection.messages]
+        return self._wishes("SUBSCRIBE", self.streams, first=True)
+
+    def _wishes(self, method: Method, streams: Sequence[str], first: bool = False) -> list[Wish]:
+        step = self._venue.limits.streams_per_message
+        chunks = [tuple(streams[at : at + step]) for at in range(0, len(streams), step)]
+        return [Wish(text, method, chunk, first) for chunk in chunks for text in self._venue.requests(method, chunk)]
+
+    def _refused(self, session: Session, wish: Wish, words: str) -> None:
+        _log.warning("the venue refused", link=self.name, method=wish.method, streams=wish.streams, words=words)
+        if wish.first:
+            session.fail(f"the venue refused to subscribe: {words}")
+        elif wish.method == "SUBSCRIBE":
+            self._forget(wish.streams)
