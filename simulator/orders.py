@@ -102,7 +102,7 @@ def _prices(
     # The first two makers stand at the best price, the others behind it.
     behind = np.maximum(0, rank - 1) * apart[order]
     best = np.rint(ticks).astype(np.int64)[order] + (side > 0)
-    return _decimals(np.maximum(1, best + side * behind), tick)
+    return decimals(np.maximum(1, best + side * behind), tick)
 
 
 def _sizes(
@@ -115,10 +115,10 @@ def _sizes(
     wanted = np.where(rng.random(orders) < _ROUND, np.rint(wanted / digit) * digit, wanted)
     share = rng.standard_exponential(len(order))
     share /= np.bincount(order, weights=share, minlength=orders)[order]
-    return _decimals(np.maximum(1, np.rint(wanted[order] * share / float(lot)).astype(np.int64)), lot)
+    return decimals(np.maximum(1, np.rint(wanted[order] * share / float(lot)).astype(np.int64)), lot)
 
 
-def _decimals(steps: NDArray[np.int64], step: Decimal) -> NDArray[np.float64]:
+def decimals(steps: NDArray[np.int64], step: Decimal) -> NDArray[np.float64]:
     """Give steps × step as the nearest double of the exact decimal: one division of two exact numbers."""
     _, digits, exponent = step.normalize().as_tuple()
     whole = int("".join(map(str, digits))) * 10 ** max(0, int(exponent))
