@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from threading import Event
 from typing import Any, Protocol
 
@@ -16,7 +17,7 @@ from tidemill.endpoint import Tell, listen
 
 
 class Body(Protocol):
-    """Run until ``stop`` is set or the process is told to stop; say when it is ready, and at any time how it is."""
+    """Run until ``stop`` is set; say when it is ready, and at any time how it is."""
 
     def run(self, stop: Event, on_ready: Callable[[], None]) -> None: ...  # noqa: D102 - said above
 
@@ -66,22 +67,23 @@ class SimulatorBody:
         self._exchange: Any = None
 
     def run(self, stop: Event, on_ready: Callable[[], None]) -> None:
-        """Serve until the process is told to stop."""
+        """Serve until told to stop."""
         wanted, folder = self._settings.simulator, DataFolder(self._settings.data)
-        listings = load("simulator.listing")
         now = time.time_ns() // 1_000
         tape = load("simulator.tapes.invented").InventedTape.open(
-            wanted.seed, listings.LISTINGS + listings.MORE, folder.simulator, now, wanted.history_hours
+            wanted.seed, folder=folder.simulator, now=now, history_hours=wanted.history_hours
         )
-        clock = load("simulator.clock").MarketClock(wanted.speed, now, 0)
-        self._exchange = load("simulator.exchange").SimulatedExchange(tape, clock)
-        with self._socket() as serving:
-            load("simulator.server").serve(self._exchange, [serving], on_ready)
+        with closing(tape), self._socket() as serving:
+            clock = load("simulator.clock").MarketClock(wanted.speed, now)
+            self._exchange = load("simulator.exchange").SimulatedExchange(tape, clock)
+            load("simulator.server").serve(self._exchange, [serving], on_ready, stop)
 
     def _socket(self) -> socket.socket:
         if self._listening is None:
             return listen(self._settings.simulator.port, "simulator.port")
-        return socket.socket(fileno=self._listening)
+        serving = socket.socket(fileno=self._listening)
+        serving.set_inheritable(False)
+        return serving
 
     def health(self) -> Health:
         """Say how the exchange is."""

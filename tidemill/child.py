@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import BinaryIO, Literal
 
 import msgspec
 
@@ -133,7 +133,7 @@ class Child:
                 return None
             theirs, ours = os.pipe()
             try:
-                with _log(self.spec.log) as log:
+                with opened_log(self.spec.log) as log:
                     self._process = subprocess.Popen(
                         list(self.spec.argv(theirs)),
                         stdin=subprocess.DEVNULL,
@@ -180,7 +180,8 @@ class Child:
             self._process.send_signal(number)
 
 
-def _log(path: Path) -> Any:
+def opened_log(path: Path) -> BinaryIO:
+    """Open a log for appending; one that has grown too large is put aside as ``.1`` first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and path.stat().st_size > _LOG_BYTES:
         path.replace(path.with_name(path.name + ".1"))

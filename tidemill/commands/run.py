@@ -4,6 +4,7 @@ from contextlib import ExitStack
 from threading import Event
 from typing import Annotated
 
+import structlog
 import typer
 from prometheus_client import CollectorRegistry, ProcessCollector
 
@@ -50,4 +51,7 @@ def run(
         told = stack.enter_context(announced(folder, component, socket.getsockname()[1]))
         health = described(component, told.started, lambda: work.health() if ready.is_set() else _STARTING)
         stack.enter_context(served(socket, registry, {"/health": health, **work.routes}))
+        log = structlog.get_logger().bind(component=component)
+        log.info("started", port=told.port)
         work.run(stop, ready.set)
+        log.info("stopped")

@@ -1,81 +1,187 @@
-"""tidemill up: the whole path at work on an invented market."""
+"""tidemill up: the whole system, supervised and watched."""
 
 import sys
-from collections.abc import Iterator
-from typing import Annotated, Any
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from typing import Annotated, Any, BinaryIO
 
+import msgspec
 import typer
+from prometheus_client import CollectorRegistry, ProcessCollector
+from rich.console import Console
 
-from core.records import Kind, Record
 from core.settings import Settings
-from core.timeframes import HOUR
-from dataflows.recording import Recording
-from dataflows.replay import play
-from simulator.frames import frames
-from simulator.market import InventedMarket
-from tidemill.commands.replay import drawn, watched
+from storage.data_folder import DataFolder
+from storage.ledger.ledger import Ledger
+from storage.ledger.schema import migrate
+from storage.ledger.server import serve
+from strategies.registry import strategy
+from tidemill.child import opened_log
+from tidemill.chosen_feeds import chosen
+from tidemill.components import port
 from tidemill.configuration import configured
-from tidemill.query import catalog, rows
-from tidemill.tables import table
-from tidemill.terminal import progress
+from tidemill.durations import seconds
+from tidemill.endpoint import described, listen, served
+from tidemill.launch import check_ports, served_by, specs
+from tidemill.live_table import shown
+from tidemill.liveness import needed
+from tidemill.observer import Observer
+from tidemill.options import GlobalOptions
+from tidemill.run_files import announced
+from tidemill.stopping import stop_signals
+from tidemill.supervisor import Event, Supervisor
 
-_SEED = 1
-_CANDLES = """
-    SELECT start, open, high, low, close, volume, trade_count AS trades, complete
-    FROM candles WHERE timeframe = '5m' AND instrument = '{instrument}' ORDER BY start DESC LIMIT 5"""
-_SIGNALS = """
-    SELECT decided_at, instrument, timeframe, side, target, price, reason
-    FROM signals ORDER BY decided_at DESC, instrument, side LIMIT 10"""
-_NEXT = """\
-What to try next:
-  tidemill sql{data} "FROM candles WHERE timeframe = '1h' ORDER BY start DESC LIMIT 6"
-  tidemill sql{data}                 a prompt; .tables shows what can be asked
-  tidemill status --coverage{data}   which share of each day is proven
-  tidemill replay FILE --venue binance --data DIR   a recording of your own, in a folder of its own
-"""
+_REDRAW_SECONDS = 0.5
+_KILLED = 130
 
 
 def up(
     ctx: typer.Context,
-    hours: Annotated[int, typer.Option(min=1, max=240, help="How much of the invented market.")] = 3,
+    feed: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A feed of the settings, or a venue (binance): only this one. Repeatable."),
+    ] = None,
+    length: Annotated[
+        str | None, typer.Option("--for", metavar="60s", help="End by itself after this time (s, m, h).")
+    ] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Plain lines instead of a table.")] = False,
 ) -> None:
-    """Show the system at work: an invented market goes through the live path into the lake.
+    """Run the whole system and watch it: ledger, recorder, market dataflow, reviser, each its own process.
 
-    The market is fixed by a seed, so that running it again finds everything stored and changes nothing.
+    Without a feed of your own it trades nowhere and needs no network: a simulator invents a market. What ends is
+    started again. Ctrl-C or SIGTERM stops everything in good order, with exit code 0; a second Ctrl-C at once.
 
-    Example: tidemill up
+    Example: tidemill up --feed binance --for 10m
     """
     settings, options = configured(ctx), ctx.obj
-    market = InventedMarket(_SEED)
-    with progress() as report:
-        report(0, 0, f"inventing {hours} hours of a market")
-        summary = play(settings, invented(market, hours * HOUR), on_progress=watched(report))
-    sys.stdout.write(drawn("invented market", summary) + "\n")
-    names = [listing.instrument.name for listing in market.listings]
-    sys.stdout.write(_stored(settings, names) + "\n")
-    sys.stdout.write(_NEXT.format(data=f" --data {options.data}" if options.data else ""))
+    limit = None if length is None else seconds(length, "--for")
+    settings = chosen(settings, feed or ())
+    for placed in settings.strategies:
+        strategy(placed.name, placed.params)
+    folder = DataFolder(settings.data)
+    _refuse(settings, folder)
+    with ExitStack() as stack:
+        try:
+            supervisor, places = _started(stack, settings, folder, options)
+        except (KeyboardInterrupt, SystemExit):
+            sys.stdout.write("stopped before it had started\n")
+            return
+        killed = _watched(supervisor, settings, folder, places, limit, plain)
+        said = "what was left was killed" if killed else "stopped"
+        sys.stdout.write(f"{said}; the data is in {settings.data}\n")
+    if killed:
+        raise typer.Exit(_KILLED)
 
 
-def invented(market: InventedMarket, duration: int) -> Recording:
-    """Give the first ``duration`` (µs) of an invented market as a recording; nothing is written for it."""
-
-    def records() -> Iterator[Record]:
-        for frame in frames(market, duration):
-            yield Record(Kind.FRAME, frame.received, frame.payload)
-
-    total = sum(len(batch) for batch in market.trades(duration))
-    return Recording("an invented market", "replay-simulated", "simulated", records, total)
+def _refuse(settings: Settings, folder: DataFolder) -> None:
+    """Refuse what cannot start, before anything is created or changed."""
+    if folder.exists:
+        # Said first: where the system runs already, its ports are in use too.
+        with folder.hold("up"):
+            pass
+    check_ports(settings)
 
 
-def _stored(settings: Settings, instruments: list[str]) -> str:
-    parts = []
-    with catalog(settings) as connection:
-        for instrument in instruments:
-            found = rows(connection, _CANDLES.format(instrument=instrument))
-            parts.append(f"{instrument}, 5m candles\n{_drawn(found)}\n")
-        parts.append(f"latest signals\n{_drawn(rows(connection, _SIGNALS))}\n")
-    return "\n".join(parts)
+def _started(
+    stack: ExitStack, settings: Settings, folder: DataFolder, options: GlobalOptions
+) -> tuple[Supervisor, list[tuple[str, str]]]:
+    """Start everything on the stack, so that it ends in the opposite order."""
+    stack.enter_context(folder.hold("up"))
+    folder.run.mkdir(exist_ok=True)
+    (folder.run / "settings.json").write_text(settings.model_dump_json(), "utf-8")
+    names, exchange = needed(settings)[1:], None
+    resolved = settings
+    if "simulator" in names:
+        exchange = stack.enter_context(listen(settings.simulator.port, "simulator.port"))
+        resolved = served_by(settings, exchange)
+    endpoint = listen(port(settings, "supervisor"), "metrics.port")
+    stack.callback(endpoint.close)
+    with _busy("starting the ledger"):
+        address = stack.enter_context(serve(settings, folder))
+        migrate(address)
+        with Ledger(address) as ledger:
+            for feed in resolved.feeds:
+                ledger.register_feed(feed.name, feed.dialect)
+    log = stack.enter_context(opened_log(folder.logs / "supervisor.log"))
+    supervisor = Supervisor(specs(names, resolved, folder, options.log, exchange), _logged(log), options.redact)
+    told = stack.enter_context(announced(folder, "supervisor", endpoint.getsockname()[1]))
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    routes: dict[str, Callable[[], Any]] = {
+        "/health": described("supervisor", told.started, supervisor.health),
+        "/children": supervisor.children,
+        "/events": supervisor.events,
+    }
+    stack.enter_context(served(endpoint, registry, routes))
+    # Once more where the way out does not lead through its orderly end.
+    stack.callback(supervisor.stop)
+    supervisor.start()
+    return supervisor, _places(resolved, folder, options, told.port, exchange is not None)
 
 
-def _drawn(found: list[dict[str, Any]]) -> str:
-    return table(list(found[0]), [list(row.values()) for row in found]) if found else "none"
+def _watched(
+    supervisor: Supervisor,
+    settings: Settings,
+    folder: DataFolder,
+    places: list[tuple[str, str]],
+    limit: float | None,
+    plain: bool,
+) -> bool:
+    """Show the system until it is told to stop, then stop it; tell whether it had to be killed."""
+    stop, killed = threading.Event(), threading.Event()
+
+    def told(number: int) -> None:
+        if stop.is_set():
+            killed.set()
+            supervisor.hurry()
+        stop.set()
+
+    deadline = time.monotonic() + limit if limit is not None else None
+    with stop_signals(told):
+        try:
+            with (
+                Observer(folder, supervisor, needed(settings)) as observer,
+                shown(plain, places, time.time_ns() // 1_000) as show,
+            ):
+                while not stop.is_set() and (deadline is None or time.monotonic() < deadline):
+                    show(observer.observed())
+                    stop.wait(_REDRAW_SECONDS if deadline is None else min(_REDRAW_SECONDS, limit or 0))
+        finally:
+            stop.set()
+            sys.stdout.write("stopping (Ctrl-C: at once)\n")
+            sys.stdout.flush()
+            supervisor.stop()
+    return killed.is_set()
+
+
+def _logged(log: BinaryIO) -> Callable[[Event], None]:
+    def write(event: Event) -> None:
+        log.write(msgspec.json.encode(event) + b"\n")
+        log.flush()
+
+    return write
+
+
+@contextmanager
+def _busy(text: str) -> Iterator[None]:
+    console = Console()
+    with console.status(text) if console.is_terminal else nullcontext():
+        if not console.is_terminal:
+            sys.stdout.write(f"{text}\n")
+            sys.stdout.flush()
+        yield
+
+
+def _places(
+    settings: Settings, folder: DataFolder, options: GlobalOptions, endpoint: int, simulator: bool
+) -> list[tuple[str, str]]:
+    data = f" --data {options.data}" if options.data else ""
+    simulated = next((feed for feed in settings.feeds if simulator and feed.websocket_url), None)
+    return [
+        *([("simulator", f"{simulated.websocket_url}  {simulated.rest_url}")] if simulated else []),
+        ("metrics", f"http://127.0.0.1:{endpoint}/metrics  (the others: tidemill status{data})"),
+        ("data", f"{folder.path.resolve()}  (logs in {folder.logs.name}/)"),
+        ("try", f'tidemill sql{data} "FROM candles ORDER BY start DESC LIMIT 5"'),
+    ]

@@ -1,0 +1,170 @@
+"""What `tidemill up` shows: a table that is drawn again and again on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from tidemill.figures import Digits, age
+from tidemill.market_view import candle_rows, columns, drawn, fitted, lines
+from tidemill.observer import Observed
+from tidemill.system_view import (
+    addresses,
+    clock,
+    component_line,
+    component_table,
+    event_lines,
+    phase,
+    troubles,
+)
+from tidemill.tables import text
+
+LINES_SECONDS = 10.0
+"""How often plain lines are written."""
+
+_WIDE = 110
+_EVENTS = 5
+
+
+@dataclass(slots=True)
+class LiveTable:
+    """Lay out what was observed for a screen.
+
+    ``places`` are named addresses; ``started`` is when the system was started (µs since the epoch, UTC).
+    """
+
+    places: Sequence[tuple[str, str]]
+    started: int
+    digits: Digits = field(default_factory=Digits)
+
+    def laid_out(self, observed: Observed, width: int, height: int) -> RenderableType:
+        """Give what fits into ``width`` columns and ``height`` lines: the market first, then the system."""
+        room = height - 2
+        parts: list[RenderableType] = [self._title(observed), Text()]
+        market, used = self._market(observed, width, room)
+        parts += market
+        room -= used
+        system, used = self._system(observed, width, room)
+        parts += system
+        room -= used
+        if len(self.places) < room:
+            parts += [Text(), addresses(self.places)]
+            room -= len(self.places) + 1
+        events = event_lines(observed, min(_EVENTS, room - 1))
+        if events:
+            parts += [Text(), *events]
+        return Group(*parts)
+
+    def _title(self, observed: Observed) -> Text:
+        states = [one.state for one in observed.components]
+        whole = "down" if "down" in states else "degraded" if "degraded" in states else "healthy"
+        now = phase(observed)
+        title = Text("Tidemill", "bold", no_wrap=True, overflow="ellipsis")
+        title.append(f"  {clock(observed.at)} UTC  up {age(observed.at - self.started)}  ", "not bold")
+        if now:
+            return title.append(now, "not bold yellow")
+        return title.append(whole, f"not bold {'green' if whole == 'healthy' else 'yellow'}")
+
+    def _market(self, observed: Observed, width: int, room: int) -> tuple[list[RenderableType], int]:
+        board = observed.board
+        if board is None or not board["instruments"]:
+            return [], 0
+        for row in board["instruments"]:
+            self.digits.see(row)
+        shown = board["instruments"][: max(1, room - 6)]
+        cut = {**board, "instruments": shown}
+        taken, whole = fitted(columns(cut, self.digits), width)
+        parts: list[RenderableType] = [drawn(taken)]
+        used = len(shown) + 1
+        if len(shown) < len(board["instruments"]):
+            parts.append(Text(f"… and {len(board['instruments']) - len(shown)} more", "dim"))
+            used += 1
+        candles = candle_rows(cut, self.digits)
+        needed = len(candles[0].cells) + 2
+        if not whole and needed > 2 and used + needed + 2 <= room:
+            parts += [Text(), drawn(fitted(candles, width)[0])]
+            used += needed
+        return parts, used
+
+    def _system(self, observed: Observed, width: int, room: int) -> tuple[list[RenderableType], int]:
+        if not observed.components:
+            return [], 0
+        if width >= _WIDE and len(observed.components) + 3 <= room:
+            return [Text(), component_table(observed)], len(observed.components) + 2
+        line = component_line(observed)
+        rows = -(-line.cell_len // width)
+        wrong = [Text(why, "yellow", no_wrap=True, overflow="ellipsis") for why in troubles(observed)]
+        wrong = wrong[: max(0, room - rows - 1)]
+        return [Text(), line, *wrong], rows + 1 + len(wrong)
+
+
+@dataclass(slots=True)
+class PlainLines:
+    """Write what was observed as lines, every ten seconds, and each event once."""
+
+    write: Callable[[str], object]
+    digits: Digits = field(default_factory=Digits)
+    every: float = LINES_SECONDS
+    _next: float = 0.0
+    _told: int = -1
+    _phase: str = ""
+
+    def show(self, observed: Observed) -> None:
+        """Write what is new."""
+        for event in observed.events:
+            if event.at > self._told:
+                self._told = event.at
+                self.write(f"{clock(event.at)}  {text(event.text)}\n")
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + self.every
+        stage = phase(observed)
+        for line in [*([stage] if stage else []), *troubles(observed), *self._market(observed)]:
+            self.write(f"{clock(observed.at)}  {line}\n")
+
+    def _market(self, observed: Observed) -> list[str]:
+        if observed.board is None:
+            return []
+        for row in observed.board["instruments"]:
+            self.digits.see(row)
+        return lines(observed.board, self.digits)
+
+
+@contextmanager
+def shown(plain: bool, places: Sequence[tuple[str, str]], started: int) -> Iterator[Callable[[Observed], None]]:
+    """Show what is observed while the block runs: a table on a terminal, lines elsewhere or where ``plain``.
+
+    The table has the screen to itself; at the end it stays above the prompt as it was last.
+    """
+    if plain or not sys.stdout.isatty():
+        yield _lines(places)
+        return
+    console = Console()
+    table = LiveTable(places, started)
+    last: Observed | None = None
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+
+        def show(observed: Observed) -> None:
+            nonlocal last
+            last = observed
+            live.update(table.laid_out(observed, console.width, console.height), refresh=True)
+
+        yield show
+    if last is not None:
+        console.print(table.laid_out(last, console.width, 60))
+
+
+def _lines(places: Sequence[tuple[str, str]]) -> Callable[[Observed], None]:
+    def write(line: str) -> None:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+
+    for name, value in places:
+        write(f"{name}: {value}\n")
+    return PlainLines(write).show

@@ -1,0 +1,119 @@
+"""The system on the screen: its components, what happened to them, where they answer, what to do next."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from core.timeframes import MINUTE
+from tidemill.child import ChildState
+from tidemill.figures import age
+from tidemill.liveness import Component
+from tidemill.observer import Observed
+from tidemill.tables import size, text
+
+_STYLES = {"healthy": "green", "degraded": "yellow", "down": "red"}
+_SECOND = 1_000_000
+
+
+def clock(at: int) -> str:
+    """Write a time of day, UTC."""
+    return datetime.fromtimestamp(at / _SECOND, UTC).strftime("%H:%M:%S")
+
+
+def component_table(observed: Observed) -> Table:
+    """Draw a row a component: state, restarts, memory, why."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for head, right in (("component", 0), ("state", 0), ("up", 1), ("restarts", 1), ("memory", 1)):
+        table.add_column(head, justify="right" if right else "left", no_wrap=True)
+    table.add_column("why", no_wrap=True, overflow="ellipsis", ratio=1)
+    children = {child.name: child for child in observed.children}
+    for one in observed.components:
+        child = children.get(one.name)
+        state, style = _state(one, child)
+        table.add_row(
+            Text(one.name),
+            Text(state, style),
+            age((one.uptime_s or 0) * _SECOND) if one.running else "",
+            str(child.restarts) if child else "",
+            size(one.rss_bytes) if one.rss_bytes else "",
+            Text(_why(one, child, observed.at), style if style != "green" else ""),
+        )
+    return table
+
+
+def component_line(observed: Observed) -> Text:
+    """Draw all components in a line or two: for a small screen."""
+    line = Text()
+    children = {child.name: child for child in observed.children}
+    for one in observed.components:
+        child = children.get(one.name)
+        state, style = _state(one, child)
+        restarts = f" ({child.restarts} restarts)" if child and child.restarts else ""
+        line.append("● ", style).append(one.name).append("" if style == "green" else f" {state}", style)
+        line.append(restarts, "yellow").append("  ")
+    return line
+
+
+def troubles(observed: Observed) -> list[str]:
+    """Say in a line each which component is not healthy, and why."""
+    children = {child.name: child for child in observed.children}
+    found = []
+    for one in observed.components:
+        state, style = _state(one, children.get(one.name))
+        if style != "green":
+            found.append(f"{one.name} {state}: {_why(one, children.get(one.name), observed.at)}".rstrip(": "))
+    return found
+
+
+def phase(observed: Observed) -> str:
+    """Say what goes on as long as there is not everything to show; empty when there is."""
+    board = observed.board
+    if not observed.components:
+        return "starting the components"
+    if board is None:
+        late = [one for one in observed.components if one.state != "healthy"]
+        return f"waiting for {late[0].name}: {'; '.join(late[0].why)}" if late else "waiting for the market dataflow"
+    if not any(row["price"] for row in board["instruments"]):
+        return "waiting for the first trade"
+    if not any(row["closed"] for row in board["instruments"]):
+        left = (MINUTE - observed.at % MINUTE) // _SECOND
+        return f"recording; the first 1m candle closes in {left} s"
+    return ""
+
+
+def event_lines(observed: Observed, count: int) -> list[Text]:
+    """Draw what happened last, at most ``count`` lines, the newest last."""
+    newest = list(observed.events)[-count:] if count > 0 else []
+    return [
+        Text(f"{clock(event.at)}  {text(event.text)}", "dim", no_wrap=True, overflow="ellipsis") for event in newest
+    ]
+
+
+def _state(one: Component, child: ChildState | None) -> tuple[str, str]:
+    if child is not None and child.looping:
+        return "crash loop", "red"
+    if child is not None and child.state == "waiting":
+        return "restarting", "yellow"
+    if child is not None and child.state == "running" and not one.running:
+        return "starting", "yellow"
+    return one.state, _STYLES[one.state]
+
+
+def _why(one: Component, child: ChildState | None, at: int) -> str:
+    if child is not None and child.exits and (child.looping or child.state == "waiting"):
+        again = f", again in {age((child.again_at or at) - at)}" if child.state == "waiting" else ""
+        return text(f"{child.exits[-1]}{again}")
+    return text("; ".join(one.why)) if one.running or child is None else ""
+
+
+def addresses(lines: Sequence[tuple[str, Any]]) -> Table:
+    """Draw names and where they lead."""
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    for name, value in lines:
+        table.add_row(name, Text(text(value)))
+    return table
