@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 from threading import Condition, Thread
+from typing import NamedTuple
 
 import structlog
 
@@ -41,6 +42,18 @@ class Stall:
 
     cause: str
     why: str
+
+
+class _Arrived(NamedTuple):
+    """Hold records that arrived together, the bytes of their payloads, and how many of them are frames."""
+
+    records: list[Record]
+    size: int
+    frames: int
+
+    @property
+    def occupied(self) -> int:
+        return self.size + _RECORD_BYTES * len(self.records)
 
 
 class CommitLog:
@@ -74,10 +87,10 @@ class CommitLog:
         self._roomy.set()
         self._flushes: list[tuple[int, asyncio.Future[None]]] = []
         self._lock = Condition()
-        self._queue: list[Sequence[Record]] = []
+        self._queue: list[_Arrived] = []
         self._waiting = self._put = self._taken = self._followed = 0
         self._hurried = self._closing = False
-        self._pending: list[Sequence[Record]] = []
+        self._pending: list[list[Record]] = []
         self._pending_first = self._pending_count = 0
         self._pending_since = self._next_group = 0.0
         self._thread = Thread(target=self._run, name=f"recorder-{feed}", daemon=True)
@@ -96,16 +109,17 @@ class CommitLog:
 
     def put_frames(self, frames: Sequence[bytes], received_at: int) -> None:
         """Let frames that arrived together be written; ``received_at`` is µs since the epoch, UTC."""
-        self._enqueue(list(map(Record, repeat(Kind.FRAME), repeat(received_at), frames)), sum(map(len, frames)))
+        records = list(map(Record, repeat(Kind.FRAME), repeat(received_at), frames))
+        self._enqueue(_Arrived(records, sum(map(len, frames)), len(records)))
 
     def put(self, record: Record) -> None:
         """Let a record be written, behind everything that was put before."""
-        self._enqueue([record], len(record.payload))
+        self._enqueue(_Arrived([record], len(record.payload), 0))
 
-    def _enqueue(self, records: Sequence[Record], size: int) -> None:
+    def _enqueue(self, arrived: _Arrived) -> None:
         with self._lock:
-            self._queue.append(records)
-            self._waiting += size + _RECORD_BYTES * len(records)
+            self._queue.append(arrived)
+            self._waiting += arrived.occupied
             self._put += 1
             self._lock.notify()
 
@@ -158,7 +172,7 @@ class CommitLog:
             self._answer()
         return not closing or bool(self._queue)
 
-    def _take(self) -> tuple[list[Sequence[Record]], bool]:
+    def _take(self) -> tuple[list[_Arrived], bool]:
         with self._lock:
             while not (
                 self._queue or self._closing or (self._pending and (self._hurried or self._follow_due() <= 0))
@@ -176,53 +190,52 @@ class CommitLog:
     def _follow_due(self) -> float:
         return self._pending_since + FOLLOW_SECONDS - time.monotonic()
 
-    def _commit(self, groups: list[Sequence[Record]]) -> bool:
-        group: list[Record] = []
-        size = 0
-        for records in groups:
-            weight = sum(len(record.payload) for record in records)
-            if group and size + weight > self._group_bytes:
-                if not self._append(group, size):
+    def _commit(self, arrived: list[_Arrived]) -> bool:
+        group = _Arrived([], 0, 0)
+        for more in arrived:
+            if group.records and group.size + more.size > self._group_bytes:
+                if not self._append(group):
                     return False
-                group, size = [], 0
-            group.extend(records)
-            size += weight
-        return self._append(group, size)
+                group = _Arrived([], 0, 0)
+            group.records.extend(more.records)
+            group = _Arrived(group.records, group.size + more.size, group.frames + more.frames)
+        return self._append(group)
 
-    def _append(self, group: list[Record], size: int) -> bool:
+    def _append(self, group: _Arrived) -> bool:
         self._next_group = time.monotonic() + PACE_SECONDS
         while True:
             began = time.monotonic()
             try:
                 refuse_full_disk(self._disk, self._segment_bytes)
-                last = self._journal.append(self._feed, group)
+                last = self._journal.append(self._feed, group.records)
             except TransientError as error:
                 self._hold(Stall("journal_full" if isinstance(error, JournalFull) else "disk", str(error)))
                 with self._lock:
                     if self._closing or self._lock.wait_for(lambda: self._closing, RETRY_SECONDS):
-                        _log.error("records_not_written", feed=self._feed, records=len(group), why=str(error))
+                        _log.error("records_not_written", feed=self._feed, records=len(group.records), why=str(error))
                         self.error = error
                         return False
                 continue
             break
         self._hold(None)
-        self._account(group, size, last, time.monotonic() - began)
+        self._account(group, last, time.monotonic() - began)
         return True
 
-    def _account(self, group: list[Record], size: int, last: int, seconds: float) -> None:
+    def _account(self, group: _Arrived, last: int, seconds: float) -> None:
         if not self._pending:
             self._pending_since = time.monotonic()
-            self._pending_first = last - len(group) + 1
-        self._pending.append(group)
-        self._pending_count += len(group)
+            self._pending_first = last - len(group.records) + 1
+        self._pending.append(group.records)
+        self._pending_count += len(group.records)
         with self._lock:
-            self._waiting -= size + _RECORD_BYTES * len(group)
+            self._waiting -= group.occupied
             waiting = self._waiting
         self.last_offset = last
         metrics = self._metrics
         metrics.commit.observe(seconds)
         metrics.groups.inc()
-        metrics.bytes.inc(size)
+        metrics.frames.inc(group.frames)
+        metrics.bytes.inc(group.size)
         metrics.last_offset.set(last)
         metrics.waiting.set(waiting)
         if waiting <= self._bound and not self._roomy.is_set():

@@ -8,6 +8,7 @@ from core.settings import RecorderSettings
 from dataflows.recorder.catch_up import CatchUp
 from dataflows.recorder.clock import SteadyClock
 from dataflows.recorder.commit_log import CommitLog
+from dataflows.recorder.connections import Connections
 from dataflows.recorder.intake import Intake
 from dataflows.recorder.known_trades import KnownTrades
 from dataflows.recorder.metrics import FeedMetrics
@@ -17,7 +18,6 @@ MOST_OFFSET = 500_000
 """A clock that is further (µs) from the venue's than this is told of."""
 
 _MICROS = 1_000_000
-_STARTING_SECONDS = 5.0
 
 
 class Condition:
@@ -30,13 +30,15 @@ class Condition:
         clock: SteadyClock,
         venue_clock: VenueClock,
         intake: Intake,
+        connections: Connections,
         catch_up: CatchUp,
         known: KnownTrades,
         metrics: FeedMetrics,
         refused: Mapping[str, str],
     ) -> None:
         self._limits, self._log, self._clock, self._venue_clock = limits, log, clock, venue_clock
-        self._intake, self._catch_up, self._known = intake, catch_up, known
+        self._intake, self._connections = intake, connections
+        self._catch_up, self._known = catch_up, known
         self._metrics, self._refused = metrics, refused
 
     def health(self) -> Health:
@@ -66,8 +68,9 @@ class Condition:
         stall, lost = self._log.stall, self._intake.lost_since
         if stall is not None:
             return [stall.why]
-        if lost is not None and (now - lost > _STARTING_SECONDS or self._intake.last_data is None):
-            return [f"not connected for {now - lost:.0f} s: {self._intake.cause}"]
+        if lost is not None:
+            causes = dict.fromkeys(cause for link in self._connections.links if (cause := link.health().cause))
+            return [": ".join([f"not connected for {now - lost:.0f} s", *causes])]
         return []
 
     def _degraded(self, age: float | None) -> list[str]:

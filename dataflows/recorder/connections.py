@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from exchanges.link import Link, Sink, Watch
-
 from core.instruments import Instrument
 from exchanges.attempts import Attempts
+from exchanges.guard import Watch
+from exchanges.link import Link, Sink
 from exchanges.venue import Connection, Venue
 
 Method = Literal["SUBSCRIBE", "UNSUBSCRIBE"]
@@ -34,6 +34,7 @@ class Connections:
         self._lines: list[_Line] = []
         self._instruments: dict[str, Instrument] = {}
         self._suspended = False
+        self._opened = 0
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
@@ -90,7 +91,9 @@ class Connections:
         self._open(connection)
 
     def _open(self, connection: Connection) -> None:
-        link = Link(self._venue, connection, self._sink, self._attempts, self._watch)
+        self._opened += 1
+        name = f"{self._venue.name}-{self._opened}"
+        link = Link(self._venue, connection, self._sink, self._attempts, self._watch, name=name)
         task = asyncio.create_task(link.run())
         task.add_done_callback(self._ended)
         self._lines.append(_Line(connection.url, set(connection.streams), link, task))

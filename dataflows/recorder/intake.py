@@ -21,7 +21,7 @@ class Intake:
 
     ``keys`` maps the venue's streams of trades to instrument and id space, and may change. ``last_data`` is when
     the last frame came, on the monotonic clock, None before the first; ``lost_since`` when the last connection
-    went, None while one is up.
+    went, None while one is up. ``closing`` is why we are about to close connections ourselves, if we are.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Intake:
         self._up: set[str] = set()
         self.last_data: float | None = None
         self.lost_since: float | None = time.monotonic()
-        self.cause = "starting"
+        self.closing: str | None = None
 
     @property
     def up(self) -> int:
@@ -55,25 +55,24 @@ class Intake:
         self._catch_up.look_after(self._keys.values())
 
     def resubscribed(self, link_name: str) -> None:
-        """Mark that a connection carries its streams."""
+        """Mark that another connection has taken over, with no hole in between."""
         self._mark(Mark("resubscribed", link_name))
 
     def lost(self, link_name: str, cause: str) -> None:
         """Mark a connection as lost; one that is not up cannot be lost."""
-        self.cause = cause
         if link_name not in self._up:
             return
+        cause = self.closing or cause
         self._up.discard(link_name)
         self._mark(Mark("lost", link_name, cause))
-        self._metrics.count_lost(cause)
+        self._metrics.count_lost(cause.partition(":")[0].partition("(")[0].strip()[:40])
         _log.warning("connection_lost", feed=self._feed, connection=link_name, cause=cause)
         self._changed()
 
-    def close(self, cause: str) -> None:
-        """Mark what is still up as lost: we have closed it."""
+    def close(self) -> None:
+        """Mark what is still up as lost."""
         for link_name in sorted(self._up):
-            self.lost(link_name, cause)
-        self.cause = cause
+            self.lost(link_name, "stopped")
 
     def received(self, frames: Sequence[bytes]) -> None:
         """Take frames that arrived together."""

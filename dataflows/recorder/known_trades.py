@@ -34,8 +34,8 @@ class KnownTrades:
     """Follow the trades of one feed's journal, block by block, in order.
 
     One thread calls `take`; any thread may ask, what is told are values. ``newest`` is the largest event time seen
-    (µs since the epoch, UTC), ``received`` the last time of receipt, ``trades`` how many there were; ``acted`` the largest offset of a command in
-    the inbox that the feed's journal has a copy of.
+    (µs since the epoch, UTC), ``received`` the last time of receipt, ``trades`` how many trades there were;
+    ``acted`` is the largest offset of a command in the inbox that the feed's journal has a copy of.
     """
 
     def __init__(self, venue: Venue, metrics: FeedMetrics | None = None) -> None:

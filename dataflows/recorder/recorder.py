@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from exchanges.link import Watch
-
 from core.health import Health
 from core.records import Command
 from core.settings import FeedSettings, Settings
@@ -27,6 +25,7 @@ from dataflows.recorder.metrics import RecorderMetrics
 from dataflows.recorder.subscriptions import Subscriptions
 from dataflows.recorder.ticks import Ticker, VenueClock
 from exchanges.attempts import Attempts
+from exchanges.guard import Watch
 from exchanges.registry import venue as venue_named
 from exchanges.rest import Rest
 from storage.journal import Journal
@@ -111,7 +110,7 @@ class Recorder:
         connections = Connections(venue, wants.channels, intake, attempts, watch)
         wants.use(log, clock, known, connections)
         self._condition = Condition(
-            settings, log, clock, venue_clock, intake, catch_up, known, metrics, wants.refused
+            settings, log, clock, venue_clock, intake, connections, catch_up, known, metrics, wants.refused
         )
         try:
             await _first_to_fail(
@@ -123,8 +122,9 @@ class Recorder:
                 _awaited(connections.failure),
             )
         finally:
+            intake.closing = "stopped"
             await connections.suspend()
-            intake.close("stopped")
+            intake.close()
 
     async def _follow(self, wants: Subscriptions, commands: list[tuple[int, Command]]) -> None:
         await wants.begin(commands)
@@ -140,9 +140,11 @@ class Recorder:
                 raise log.error
             stall = log.stall
             if stall is not None and not suspended:
+                intake.closing = stall.cause
                 await connections.suspend()
-                intake.close(stall.cause)
+                intake.close()
             elif stall is None and suspended:
+                intake.closing = None
                 await connections.resume()
             suspended = stall is not None
 
