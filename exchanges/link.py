@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import structlog
@@ -15,8 +15,11 @@ from exchanges.attempts import Attempts
 from exchanges.guard import Watch, guard
 from exchanges.handshake import HandshakeRefused
 from exchanges.session import Method, Session, Wish
+from exchanges.sink import Sink
 from exchanges.socket import connect
 from exchanges.venue import Connection, Venue
+
+__all__ = ["Link", "LinkHealth", "Sink", "State", "Watch"]
 
 _log = structlog.get_logger(__name__)
 _CONNECTING = 10.0
@@ -27,34 +30,6 @@ _RENEWED = (0.9, 0.97)
 
 State = Literal["waiting", "connecting", "subscribed", "live", "stopped"]
 """``subscribed``: connected, and no data yet; ``live``: data has come on this connection."""
-
-
-class Sink(Protocol):
-    """Take what a link brings. All but `doubtful` and `room` return at once; an error of theirs ends the link."""
-
-    def connected(self, link_name: str) -> None:
-        """Note that a connection is open; its frames follow."""
-        ...
-
-    def resubscribed(self, link_name: str) -> None:
-        """Note that another connection has taken over, with no hole in between."""
-        ...
-
-    def lost(self, link_name: str, cause: str) -> None:
-        """Note that the connection is lost; all its frames came before."""
-        ...
-
-    def received(self, frames: list[bytes]) -> None:
-        """Take everything that has arrived, in the order of each connection."""
-        ...
-
-    async def doubtful(self, streams: tuple[str, ...]) -> bool:
-        """Say whether silence on these streams is a fault: True to connect anew, False to go on waiting."""
-        ...
-
-    async def room(self) -> None:
-        """Return when more may be received; nothing is read before."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
 from core.errors import MalformedFrame, TransientError
 from exchanges.messages import Ack, ErrorReply, Kline, Message, Quote, Shutdown, Trade
+from exchanges.sink import Sink
 from exchanges.socket import Socket
 from exchanges.venue import Venue
 
@@ -28,14 +29,6 @@ class Wish:
     first: bool = False
 
 
-class Receiver(Protocol):
-    """Take what arrives, as `exchanges.link.Sink` says."""
-
-    def received(self, frames: list[bytes]) -> None: ...  # noqa: D102
-
-    async def room(self) -> None: ...  # noqa: D102
-
-
 class Session:
     """Hold one open connection, subscribe it and hand on what arrives, from its construction on.
 
@@ -50,7 +43,7 @@ class Session:
         venue: Venue,
         socket: Socket,
         bell: asyncio.Event,
-        receiver: Receiver,
+        sink: Sink,
         refused: "Callable[[Session, Wish, str], None]",
         wishes: Sequence[Wish],
     ) -> None:
@@ -63,7 +56,7 @@ class Session:
         self._venue = venue
         self._socket = socket
         self._bell = bell
-        self._receiver = receiver
+        self._sink = sink
         self._refused = refused
         self._changed = asyncio.Event()
         self._outbox: asyncio.Queue[Wish] = asyncio.Queue()
@@ -121,7 +114,7 @@ class Session:
             frames = self._socket.take()
             if frames:
                 self._note(frames)
-                self._receiver.received(frames)
+                self._sink.received(frames)
                 await self._room()
             if over:
                 self._changed.set()
@@ -129,7 +122,7 @@ class Session:
 
     async def _room(self) -> None:
         since, self.blocked = self._clock(), True
-        await self._receiver.room()
+        await self._sink.room()
         self.blocked = False
         # What we did not read for want of room is no silence of the venue's.
         waited = self._clock() - since
