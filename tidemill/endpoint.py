@@ -58,6 +58,7 @@ def served(listening: socket.socket, registry: CollectorRegistry, routes: Mappin
         yield int(listening.getsockname()[1])
     finally:
         server.shutdown()
+        thread.join()
         server.server_close()
 
 
