@@ -6,6 +6,7 @@ is late when its candle was closed by the trades before it. Open and close follo
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,16 +117,21 @@ class Folded:
 
 
 def fold_trades(
-    state: CandleFold, trades: TradeBatch | None, until: int = NOTHING, offset: int = -1
+    state: CandleFold,
+    trades: TradeBatch | None,
+    until: int = NOTHING,
+    offset: int = -1,
+    exact: "Exact | None" = None,
 ) -> tuple[CandleFold, Folded]:
     """Fold trades (in order of arrival), then let venue time pass to ``until`` (µs; a tick).
 
-    ``offset`` is the journal offset of the tick. Raises `IntegrityError` where a price or size is no decimal of at
-    most 15 significant digits: decoding refuses those, so they can only come from damaged storage.
+    ``offset`` is the journal offset of the tick; ``exact`` is what `exactly` gives for these trades, for who folds
+    them more than once. Raises `IntegrityError` where a price or size is no decimal of at most 15 significant
+    digits: decoding refuses those, so they can only come from damaged storage.
     """
     trades = _NO_TRADES if trades is None else trades
     state = _own(state)
-    (ticks, tick_scale), (lots, lot_scale) = _integers(trades)
+    (ticks, tick_scale), (lots, lot_scale) = exact or exactly(trades)
     closed = np.empty((_OUTPUTS, 3), dtype=np.int64)
     prices = np.empty((_OUTPUTS, 4))
     sums = np.empty((_OUTPUTS, 6), dtype=np.uint64)
@@ -159,10 +165,15 @@ def fold_trades(
             late,
         )
         n = int(state.cursor[kernel.CLOSED])
-        parts.append(_batch(state, closed[:n], prices[:n], sums[:n], trades.offset, offset))
+        if n or not done:
+            parts.append(_batch(state, closed[:n], prices[:n], sums[:n], trades.offset, offset))
         state.cursor[kernel.CLOSED] = 0
-    whole = parts[0] if len(parts) == 1 else CandleBatch.concat(parts)
-    return state, Folded(whole, late[: state.cursor[kernel.LATE]].copy())
+    if not parts:
+        whole = _none(state.instrument, state.timeframe.name)
+    else:
+        whole = parts[0] if len(parts) == 1 else CandleBatch.concat(parts)
+    missed = int(state.cursor[kernel.LATE])
+    return state, Folded(whole, late[:missed].copy() if missed else _NO_ROWS)
 
 
 def flush(state: CandleFold, offset: int = -1) -> tuple[CandleFold, Folded]:
@@ -174,20 +185,29 @@ def flush(state: CandleFold, offset: int = -1) -> tuple[CandleFold, Folded]:
 
 
 def _own(state: CandleFold) -> CandleFold:
-    return replace(
-        state,
-        cursor=state.cursor.copy(),
-        slots=state.slots.copy(),
-        prices=state.prices.copy(),
-        sums=state.sums.copy(),
-        last_close=state.last_close.copy(),
+    # Not dataclasses.replace: it costs as much as all the copies, and every trade pays it.
+    return CandleFold(
+        state.instrument,
+        state.timeframe,
+        state.lateness,
+        state.cursor.copy(),
+        state.slots.copy(),
+        state.prices.copy(),
+        state.sums.copy(),
+        state.last_close.copy(),
     )
 
 
 _Integers = tuple[NDArray[np.uint64], NDArray[np.uint8]]
+Exact = tuple[_Integers, _Integers]
+"""Prices and sizes as integers with their scales."""
 
 
-def _integers(trades: TradeBatch) -> tuple[_Integers, _Integers]:
+def exactly(trades: TradeBatch) -> Exact:
+    """Give the trades' prices and sizes as integers, such that no product needs more decimals than are kept.
+
+    Raises `IntegrityError` where there are none.
+    """
     prices, sizes = to_integers(trades.price), to_integers(trades.size)
     if (prices[1].astype(np.int64) + sizes[1] <= SCALE).all():
         return prices, sizes
@@ -240,6 +260,13 @@ def _batch(
     )
 
 
+@lru_cache(maxsize=4096)
+def _none(instrument: str, timeframe: str) -> CandleBatch:
+    whole, real, wide = np.empty(0, np.int64), np.empty(0), np.empty((0, 2), np.uint64)
+    complete = np.empty(0, np.bool_)
+    return CandleBatch(instrument, timeframe, whole, real, real, real, real, wide, wide, whole, wide, complete, whole)
+
+
 def _empty() -> TradeBatch:
     def column(kind: type) -> NDArray[np.int64]:
         return np.empty(0, dtype=kind)
@@ -260,3 +287,4 @@ def _empty() -> TradeBatch:
 
 
 _NO_TRADES = _empty()
+_NO_ROWS = np.empty(0, dtype=np.int64)

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from core.candle_fold import CandleFold, Folded, flush, fold_trades
+from core.candle_fold import CandleFold, Folded, exactly, flush, fold_trades
 from core.candles import Candle, CandleBatch
-from core.continuity import PROVING, Continued, Range
+from core.continuity import PROVING, Continued
 from core.gaps import Coverage, DirtyMinute
+from core.id_ranges import Range
 from core.roll_up import RollUp, roll_up
 from core.timeframes import BASE, MINUTE, TIMEFRAMES
 
@@ -79,13 +80,15 @@ def take(series: CandleSeries, continued: Continued) -> tuple[CandleSeries, Form
         if series.unproven is not None:
             healed.append(((series.unproven, int(run.trades.ts[0])), "proven"))
         folds = []
+        exact = exactly(run.trades)
         for fold in series.base:
-            state, folded = fold_trades(fold, run.trades)
+            state, folded = fold_trades(fold, run.trades, exact=exact)
             folds.append(state)
             series = _collect(series, folded, run.ranges, formed)
-            late = run.trades.ts[folded.late] // MINUTE * MINUTE
-            formed.dirty.update(dict.fromkeys(np.unique(late).tolist(), "late_trade"))
-        series = replace(series, base=tuple(folds), ranges=run.ranges, unproven=None)
+            if len(folded.late):
+                late = run.trades.ts[folded.late] // MINUTE * MINUTE
+                formed.dirty.update(dict.fromkeys(np.unique(late).tolist(), "late_trade"))
+        series = CandleSeries(series.instrument, tuple(folds), series.larger, run.ranges)
     for span, reason in healed:
         _mark(series, span, reason, formed)
     return series, formed

@@ -1,7 +1,7 @@
 """From frames of a journal to trades in columns, sorted by instrument."""
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,13 +139,19 @@ def _group(block: RecordBlock, instruments: list[str], keys: NDArray[np.int64], 
     for at in np.argsort(first):
         part = parts[at]
         number, space = divmod(int(keys[first[at]]), len(SPACES))
+        # Not dataclasses.replace: a live block is a few frames, and this is paid for each of them.
         batches.append(
-            replace(
-                part,
-                instrument=instruments[number],
-                id_space=SPACES[space],
-                received=block.received[part.offset],
-                offset=part.offset + block.first_offset,
+            TradeBatch(
+                instruments[number],
+                SPACES[space],
+                part.ids,
+                part.ts,
+                block.received[part.offset],
+                part.price,
+                part.size,
+                part.side,
+                part.fills,
+                part.offset + block.first_offset,
             )
         )
     return batches

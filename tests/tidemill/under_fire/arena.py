@@ -1,0 +1,170 @@
+"""The arena of the kill tests: an exchange, `tidemill up` recording it, and what can be done to them."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from core.settings import Settings, load
+from storage import lake
+from storage.data_folder import DataFolder, lake_path
+from storage.ledger.ledger import Ledger
+from storage.ledger.server import serve
+
+sys.path.insert(0, str(Path(__file__).parent))
+import exchange as exchange_process
+
+NAMES = ("simulated:BTC-USDT", "simulated:ETH-USDT", "simulated:SOL-USDT")
+COMPONENTS = ("supervisor", "ledger", "recorder", "market", "reviser")
+
+_CONFIG = """
+data = "{data}"
+[metrics]
+port = 0
+[candles]
+timeframes = ["1m", "5m"]
+[[strategies]]
+name = "rsi"
+params = {{ length = 3, oversold = 45, overbought = 55 }}
+[[feeds]]
+name = "simulated"
+instruments = ["simulated:BTC-USDT", "simulated:ETH-USDT", "simulated:SOL-USDT"]
+websocket_url = "ws://127.0.0.1:{port}"
+rest_url = "http://127.0.0.1:{port}"
+history_minutes = {history}
+[recorder]
+first_data_s = 3
+stale_s = 3
+"""
+
+
+class Arena:
+    """Run the exchange and `up` in processes of their own; every process that was seen is remembered."""
+
+    def __init__(self, folder: Path, rate: float, speed: float, seed: int, history: int = 3) -> None:
+        self.folder, self.rate, self.seed = folder, rate, seed
+        self.config = folder / "tidemill.toml"
+        self.seen: set[int] = set()
+        self._exchange = subprocess.Popen(
+            [sys.executable, exchange_process.__file__, str(rate), str(speed), str(seed)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._exchange.stdout is not None
+        self.port = int(self._exchange.stdout.readline())
+        self.config.write_text(_CONFIG.format(data=folder / "data", port=self.port, history=history))
+        self.settings: Settings = load(self.config, None, {})
+        self.data = DataFolder(self.settings.data)
+        self.up: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start `up`."""
+        with (self.folder / "up.log").open("ab") as log:
+            self.up = subprocess.Popen(
+                [sys.executable, "-m", "tidemill", "up", "--plain", "--config", self.config],
+                stdout=log,
+                stderr=log,
+                preexec_fn=_heeding,
+            )
+        self.seen.add(self.up.pid)
+
+    def pid(self, victim: str) -> int | None:
+        """Give the process of a component or of PostgreSQL, None while there is none."""
+        with contextlib.suppress(OSError, ValueError, IndexError, KeyError, StopIteration):
+            if victim == "postgres":
+                found = int(next(self.data.ledger.rglob("postmaster.pid")).read_text().split()[0])
+            else:
+                found = int(json.loads((self.data.run / f"{victim}.json").read_text())["pid"])
+            self.seen.add(found)
+            return found
+        return None
+
+    def kill(self, victim: str) -> bool:
+        """Kill a component, PostgreSQL, ``up`` or ``all`` at once; say whether anything was hit."""
+        if victim == "all":
+            hit = [self.kill(one) for one in ("up", "postgres", *COMPONENTS[1:])]
+            return any(hit)
+        pid = self.up.pid if victim == "up" and self.up else self.pid(victim)
+        if pid is None:
+            return False
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return False
+        if victim == "up" and self.up:
+            self.up.wait()
+        return True
+
+    def ask(self, what: str, method: str = "GET", **values: Any) -> dict[str, Any]:
+        """Ask the exchange's operator."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/tidemill/{what}",
+            json.dumps(values).encode() if method == "POST" else None,
+            method=method,
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return found
+
+    def note_processes(self) -> None:
+        """Remember every process that runs now."""
+        for component in (*COMPONENTS, "postgres"):
+            self.pid(component)
+
+    def stop(self) -> int:
+        """Stop `up` as an operator does; give its exit code."""
+        assert self.up is not None
+        self.up.send_signal(signal.SIGTERM)
+        return self.up.wait(60)
+
+    def close(self) -> None:
+        """End everything that was started."""
+        if self.up is not None and self.up.poll() is None:
+            self.up.kill()
+            self.up.wait()
+        self._exchange.terminate()
+        self._exchange.wait(30)
+        if self._exchange.stdout is not None:
+            self._exchange.stdout.close()
+
+    def left_over(self, patience: float = 15.0) -> list[int]:
+        """Give the processes of ours that do not end."""
+        deadline = time.monotonic() + patience
+        while alive := [pid for pid in self.seen if _alive(pid)]:
+            if time.monotonic() > deadline:
+                return alive
+            time.sleep(0.1)
+        return []
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[tuple[Any, Ledger]]:
+        """Open lake and ledger to read."""
+        with serve(self.settings, self.data) as address, Ledger(address) as ledger:
+            session = lake.connect(address, lake_path(self.settings, self.data), read_only=True)
+            try:
+                yield session, ledger
+            finally:
+                session.close()
+
+
+def _heeding() -> None:
+    # A shell that started us in the background made us deaf to Ctrl-C.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    with contextlib.suppress(OSError, IndexError):
+        # A zombie whose parent has not looked yet is gone.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return True
