@@ -68,6 +68,8 @@ class InventedMarket:
     ) -> None:
         if seed < 0 or start < 0:
             raise UserError("the seed and the start of an invented market must not be negative")
+        if length <= 0 or length % SECOND:
+            raise UserError("an invented market is drawn in blocks of whole seconds")
         names = [listing.instrument.name for listing in instruments]
         if not names or len(set(names)) < len(names):
             raise UserError("an invented market needs at least one instrument, and each of them once")

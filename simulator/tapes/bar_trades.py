@@ -71,15 +71,14 @@ def _prices(
     spread = (bars.high - bars.low) / np.sqrt(np.maximum(counts, 1))
     walk = np.cumsum(rng.standard_normal(len(bar)) * spread[bar])
     along = (rows - a) / np.maximum(b - a, 1)
+    # On an anchor itself nothing is added: whole steps below 10**15 stay what they are.
     path = target[a] + walk - walk[a] + along * (target[b] - target[a] - (walk[b] - walk[a]))
     price: NDArray[np.int64]
     # What would leave the bar comes back from its edge, as from a mirror.
     low, width = bars.low[bar], np.maximum(bars.high - bars.low, 1)[bar]
     apart = (path - low) % (2 * width)
     price = low + np.rint(np.minimum(apart, 2 * width - apart)).astype(np.int64)
-    price = np.clip(price, low, bars.high[bar])
-    price[at] = target[at]
-    return price
+    return np.clip(price, low, bars.high[bar])
 
 
 def _anchors(

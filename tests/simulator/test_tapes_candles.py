@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from core.candles import Candle
 from core.errors import UserError
 from core.instruments import Instrument
-from core.timeframes import DAY, HOUR, MINUTE, TIMEFRAMES, timeframe
+from core.timeframes import DAY, HOUR, TIMEFRAMES, timeframe
 from simulator.tapes.bar_files import read_bars
 from simulator.tapes.bars import Bars
 from simulator.tapes.candle_tape import CandleTape
