@@ -8,7 +8,7 @@ from typing import Any
 from exchanges.session import Session
 from exchanges.venue import Heartbeat
 
-_BLOCKED = 0.5
+_NOTHING_TO_JUDGE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +44,11 @@ async def guard(
         while not session.over.done():
             now = clock()
             silent_at = _silent_at(session, watch) if streams() else now + watch.first_data_s
-            if session.blocked:
-                pause = _BLOCKED
+            if session.blocked or session.ending:
+                pause = _NOTHING_TO_JUDGE
             elif now >= session.last_bytes + patience:
                 session.fail(f"no sign of life for {patience:g} s")
-                pause = _BLOCKED
+                continue
             elif doubt is None and now >= silent_at:
                 doubt, asked_at = asyncio.ensure_future(doubtful(streams())), now
                 continue
@@ -75,7 +75,7 @@ def _silent_at(session: Session, watch: Watch) -> float:
 
 def _judge(session: Session, fault: bool, asked_at: float) -> None:
     now = asyncio.get_running_loop().time()
-    if session.last_data is not None and session.last_data > asked_at:
+    if session.ending or (session.last_data is not None and session.last_data > asked_at):
         return
     if not fault:
         session.quiet_since = now

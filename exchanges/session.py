@@ -75,6 +75,11 @@ class Session:
         return self._socket.last_bytes
 
     @property
+    def ending(self) -> bool:
+        """Say whether nothing more can arrive, though something may still be to be handed on."""
+        return self._socket.over.done()
+
+    @property
     def asking(self) -> bool:
         """Say whether there are messages that are not sent yet, or not answered."""
         return self._outbox.qsize() > 0 or bool(self._asked)

@@ -149,7 +149,7 @@ class Socket(asyncio.Protocol):
             return b""
         head, rest = bytes(self._tail[:end]), bytes(self._tail[end:])
         self._tail = bytearray()
-        error = refusal(head)
+        error = refusal(head) if end >= 4 else HandshakeRefused("the answer to the handshake does not end")
         if error is None:
             self._protocol.receive_data(head)
             self._protocol.events_received()

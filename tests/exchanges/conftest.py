@@ -1,14 +1,23 @@
+import asyncio
+import contextlib
 import gzip
 import os
+import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from websockets.utils import accept_key
 
 from core.errors import MalformedFrame
+from core.instruments import Instrument
 from core.records import Kind, Record, RecordBlock
+from exchanges.attempts import Attempts
 from exchanges.columns import SPACES
+from exchanges.link import Link, Watch
 from exchanges.messages import Quote, Trade
+from exchanges.registry import venue
 from exchanges.venue import Venue
 
 ROOT = Path(__file__).parents[2]
@@ -104,3 +113,137 @@ def short_capture() -> Callable[[str], list[bytes]]:
 def _lines(file: Path) -> Iterator[bytes]:
     with gzip.open(file) as lines:
         yield from lines
+
+
+class RecordedSink:
+    """What a link told, in order; silence is a fault unless ``quiet`` says otherwise."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.events: list[tuple[str, ...]] = []
+        self.frames: list[bytes] = []
+        self.quiet = quiet
+        self.open = asyncio.Event()
+        self.open.set()
+        self.changed = asyncio.Event()
+
+    def connected(self, link_name: str) -> None:
+        self._note("connected", link_name)
+
+    def resubscribed(self, link_name: str) -> None:
+        self._note("resubscribed", link_name)
+
+    def lost(self, link_name: str, cause: str) -> None:
+        self._note("lost", link_name, cause)
+
+    def received(self, frames: list[bytes]) -> None:
+        self.frames += frames
+        self.changed.set()
+
+    async def doubtful(self, streams: tuple[str, ...]) -> bool:
+        self._note("doubtful", *streams)
+        return not self.quiet
+
+    async def room(self) -> None:
+        await self.open.wait()
+
+    def causes(self) -> list[str]:
+        return [event[2] for event in self.events if event[0] == "lost"]
+
+    def marks(self) -> list[str]:
+        return [event[0] for event in self.events]
+
+    async def until(self, reached: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not reached():
+                self.changed.clear()
+                await self.changed.wait()
+
+    def _note(self, *event: str) -> None:
+        self.events.append(event)
+        self.changed.set()
+
+
+@pytest.fixture(scope="session")
+def sink_type() -> type[RecordedSink]:
+    return RecordedSink
+
+
+@pytest.fixture(scope="session")
+def linked():
+    """Run a link to a port of this machine while the block runs; gives it, stopped at the end."""
+
+    @contextlib.asynccontextmanager
+    async def run(port: int, sink: RecordedSink, *, watch=(5.0, 5.0, 0.2), attempts=None, heartbeat=None, **limits):
+        market = venue("binance", websocket_url=f"ws://127.0.0.1:{port}")
+        market = replace(market, limits=replace(market.limits, **limits), heartbeat=heartbeat or market.heartbeat)
+        (connection,) = market.subscriptions([Instrument.parse("binance:BTC-USDT")], ["trade"])
+        attempts = attempts or Attempts(market.limits, base=0.02, cap=0.1)
+        link = Link(market, connection, sink, attempts, Watch(*watch))
+        task = asyncio.create_task(link.run())
+        try:
+            yield link
+            assert not task.done() or task.result()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def numbered():
+    """Give the frame of the trade with this id."""
+
+    def frame(number: int) -> bytes:
+        return (
+            b'{"stream":"btcusdt@trade","data":{"e":"trade","E":1672515782136,"s":"BTCUSDT","t":%d,'
+            b'"p":"61837.63000000","q":"0.00100000","T":1672515782136,"m":true,"M":true}}' % number
+        )
+
+    return frame
+
+
+@pytest.fixture(scope="session")
+def raw_server():
+    """Serve TCP on a free port: each connection by the next of the handlers, the last one again and again.
+
+    The head of the request has been read; ``handshake`` answers it.
+    """
+
+    @contextlib.asynccontextmanager
+    async def serve(*handlers, port: int = 0):
+        tasks: list[asyncio.Task[None]] = []
+
+        async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            handler = handlers[min(len(tasks), len(handlers) - 1)]
+            tasks.append(asyncio.current_task())
+            try:
+                with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                    await handler(await reader.readuntil(b"\r\n\r\n"), reader, writer)
+            except asyncio.CancelledError:
+                writer.transport.abort()
+            finally:
+                writer.close()
+                with contextlib.suppress(ConnectionError):
+                    await writer.wait_closed()
+
+        server = await asyncio.start_server(one, "127.0.0.1", port)
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            server.close()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    return serve
+
+
+@pytest.fixture(scope="session")
+def handshake():
+    def answer(head: bytes) -> bytes:
+        key = re.search(rb"(?i)sec-websocket-key: *(\S+)", head)[1].decode()
+        switch = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        return f"{switch}Sec-WebSocket-Accept: {accept_key(key)}\r\n\r\n".encode()
+
+    return answer
