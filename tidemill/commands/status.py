@@ -74,14 +74,14 @@ def status(
             _write({"coverage": rows(connection, _COVERAGE)}, as_json)
         return
     shown = components(folder, needed(_running(folder) or settings))
+    if not any(one.running for one in shown):
+        # Nothing else is to be told of a folder that cannot be used.
+        folder.prepare()
     found: dict[str, Any] = {"components": shown, "lag": _lag(folder)}
     try:
         found |= _stored(settings, folder)
     except TidemillError as error:
-        # Who finds nothing running has asked for what is stored only.
-        if isinstance(error, UserError) and not any(one.running for one in shown):
-            raise
-        found |= {"stored": None, "why": ctx.obj.redact(str(error))}
+        found |= {"stored": None, "why": ctx.obj.redact(str(error)), "feeds": _feeds(folder, None)}
     _write(found, as_json)
     if check and any(one.state != "healthy" for one in shown):
         raise typer.Exit(_UNSOUND)
@@ -130,17 +130,17 @@ def _lake(settings: Settings, folder: DataFolder) -> Path:
     return Path(settings.lake.path) if settings.lake.path else folder.lake
 
 
-def _feeds(folder: DataFolder, lake_offsets: dict[str, int]) -> list[dict[str, Any]]:
+def _feeds(folder: DataFolder, lake_offsets: dict[str, int] | None) -> list[dict[str, Any]]:
     with Journal(folder.journal) as journal:
         last = {feed: journal.last_offset(feed) for feed in journal.feeds()}
     return [
         {
             "feed": feed,
             "journal_offset": last.get(feed, -1),
-            "lake_offset": lake_offsets.get(feed, -1),
-            "lag": max(0, last.get(feed, -1) - lake_offsets.get(feed, -1)),
+            "lake_offset": None if lake_offsets is None else lake_offsets.get(feed, -1),
+            "lag": None if lake_offsets is None else max(0, last.get(feed, -1) - lake_offsets.get(feed, -1)),
         }
-        for feed in sorted(last.keys() | lake_offsets.keys())
+        for feed in sorted(last.keys() | (lake_offsets or {}).keys())
     ]
 
 

@@ -30,6 +30,8 @@ COMMANDS: dict[str, Command] = {
         Command("parse", "Print the records that frames of a venue hold, as JSON lines."),
         Command("sql", "Ask the lake and the ledger in SQL."),
         Command("status", "Show what runs and how it is, what is stored, what is not proven."),
+        Command("record", "Record feeds into the journal, and nothing else."),
+        Command("simulate", "Serve an exchange on this machine: an invented market, or files."),
         Command("feeds", "List the feeds; add instruments to the running system, or remove them."),
         Command("plan", "Compare the settings with the running system: what would change."),
         Command("doctor", "Check this machine, the settings and the data folder."),

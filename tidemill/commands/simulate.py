@@ -1,0 +1,229 @@
+"""tidemill simulate: the exchange on this machine, alone and in the foreground."""
+
+import socket
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import closing, nullcontext
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from core.errors import UserError
+from core.instruments import Instrument
+from core.settings import Settings
+from core.timeframes import MINUTE
+from exchanges.registry import venue as venue_named
+from simulator.clock import MarketClock
+from simulator.exchange import SimulatedExchange
+from simulator.server import serve
+from simulator.tapes.bar_files import read_bars
+from simulator.tapes.candle_tape import CandleTape
+from simulator.tapes.invented import InventedTape
+from simulator.tapes.recorded import from_recordings, from_trade_files
+from simulator.tapes.tape import Tape
+from tidemill.configuration import configured
+from tidemill.durations import seconds
+from tidemill.endpoint import listen
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LOOK_SECONDS = 0.05
+# A client opens its websocket before it subscribes.
+_SUBSCRIBING_SECONDS = 1.0
+
+
+def simulate(
+    ctx: typer.Context,
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FILE]...", help="Recordings, trades or candles; none: invented.")
+    ] = None,
+    venue: Annotated[str | None, typer.Option(help="The files hold frames of this venue, one a line.")] = None,
+    instrument: Annotated[
+        str | None, typer.Option(help="The files hold trades of this instrument (Parquet, CSV).")
+    ] = None,
+    candles: Annotated[
+        bool, typer.Option("--candles", help="... or its candles (Parquet, CSV, Lean's zip).")
+    ] = False,
+    speed: Annotated[float | None, typer.Option(help="Seconds of the market that pass in one.")] = None,
+    start: Annotated[str | None, typer.Option(help="Begin here, as 2024-08-08T12:00 (UTC).")] = None,
+    now: Annotated[bool, typer.Option("--now/--original-time", help="Let the beginning be the present.")] = False,
+    wait: Annotated[
+        bool | None, typer.Option("--wait/--no-wait", help="Stand still until a client has subscribed [files: wait].")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Fixes an invented market, and trades from candles.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65_535, help="On loopback; 0 takes a free one.")] = None,
+    history: Annotated[str | None, typer.Option(help="How much past an invented market has, as 24h.")] = None,
+) -> None:
+    """Serve an exchange on this machine that speaks Binance's market-data protocol, until Ctrl-C.
+
+    Without files its market is invented, and nothing is stored. Files are served under their native symbols, in
+    their own time; after their end it goes on answering. Any Binance client can be pointed at it, as ccxt:
+    ccxt.binance({"urls": {"api": {"public": "http://127.0.0.1:9443/api/v3"}},
+    "options": {"fetchMarkets": {"types": ["spot"]}}})
+
+    Example: tidemill simulate recording.ws.gz --venue binance --speed 10
+    """
+    named = list(files or ())
+    _refuse_contradictions(named, venue, instrument, candles, seed, history)
+    settings = configured(ctx)
+    begin = None if start is None else _moment(start)
+    hours = settings.simulator.history_hours if history is None else seconds(history, "--history") / 3600
+    listening = listen(settings.simulator.port if port is None else port, "simulator.port' or the option '--port")
+    with listening:
+        at = time.time_ns() // 1000 if begin is None else begin
+        fixed = settings.simulator.seed if seed is None else seed
+        tape = _files(named, venue, instrument, candles, fixed) if named else _invented(fixed, at, hours)
+        with closing(tape) if isinstance(tape, InventedTape) else nullcontext():
+            waits = bool(named) if wait is None else wait
+            clock = _clock(tape, settings, speed, begin, now, waits)
+            _serve(SimulatedExchange(tape, clock), listening)
+
+
+def _refuse_contradictions(
+    files: Sequence[Path],
+    venue: str | None,
+    instrument: str | None,
+    candles: bool,
+    seed: int | None,
+    history: str | None,
+) -> None:
+    if not files:
+        given = {"--venue": venue, "--instrument": instrument, "--candles": candles or None}
+        for option, value in given.items():
+            if value is not None:
+                raise UserError(f"{option} says what files hold: name the files, or leave it out")
+        return
+    if (venue is None) == (instrument is None):
+        raise UserError("say what the files hold: one of --venue NAME for frames and --instrument NAME for trades")
+    if candles and instrument is None:
+        raise UserError("candles are of one instrument: say --instrument NAME with --candles")
+    if history is not None:
+        raise UserError("--history is of an invented market: the files' own past is what they hold")
+    if seed is not None and not candles:
+        raise UserError("--seed is for an invented market and for candles: what was recorded is fixed")
+
+
+def _files(files: list[Path], venue: str | None, instrument: str | None, candles: bool, seed: int) -> Tape:
+    if venue is not None:
+        known = venue_named(venue)
+        sys.stderr.write(f"reading {len(files)} files\n")
+        return from_recordings(files, known)
+    one = Instrument.parse(instrument or "")
+    sys.stderr.write(f"reading {len(files)} files\n")
+    return CandleTape({one: read_bars(files)}, seed) if candles else from_trade_files(files, one)
+
+
+def _invented(seed: int, at: int, hours: float) -> InventedTape:
+    sys.stderr.write(f"inventing {hours:g} hours of a market\n")
+    return InventedTape.open(seed, now=at, history_hours=hours)
+
+
+def _clock(
+    tape: Tape, settings: Settings, speed: float | None, begin: int | None, now: bool, waits: bool
+) -> MarketClock:
+    # The present of an invented market is now, not when its history began to be drawn.
+    at = begin if begin is not None else tape.start if tape.end is not None else time.time_ns() // 1000
+    if at < tape.start or (tape.end is not None and at >= tape.end):
+        end = "" if tape.end is None else f" and ends at {_shown(tape.end)}"
+        raise UserError(f"--start {_shown(at)} is not in the market: it begins at {_shown(tape.start)}{end} (UTC)")
+    # Whole minutes, so that candles begin with a minute. A trade of the very beginning is still to come: it is sent.
+    shift = (time.time_ns() // 1000 - at) // MINUTE * MINUTE if now else 0
+    clock = MarketClock(settings.simulator.speed if speed is None else speed, at - 1, shift)
+    if waits:
+        clock.pause()
+        # It has been running since it was made.
+        clock.seek(at - 1)
+    return clock
+
+
+def _serve(exchange: SimulatedExchange, listening: socket.socket) -> None:
+    host, port = listening.getsockname()[:2]
+    over = threading.Event()
+    watch = threading.Thread(target=_watch, args=(exchange, over), name="clock", daemon=True)
+
+    def ready() -> None:
+        sys.stdout.write(_addresses(exchange, f"{host}:{port}"))
+        sys.stdout.flush()
+        watch.start()
+
+    try:
+        serve(exchange, [listening], ready)
+    finally:
+        over.set()
+
+
+def _watch(exchange: SimulatedExchange, over: threading.Event) -> None:
+    """Let the clock go once somebody listens; say when the tape has ended."""
+    clock, end = exchange.clock, exchange.tape.end
+    if clock.paused:
+        while clock.paused and not exchange.figures.open and not over.wait(_LOOK_SECONDS):
+            pass
+        if over.wait(_SUBSCRIBING_SECONDS if clock.paused else 0):
+            return
+        if clock.paused:
+            clock.resume()
+            _say("a client has subscribed: the market goes on")
+    while end is not None and not over.wait(1.0):
+        if exchange.now() >= end:
+            _say("the market is over; it goes on answering until Ctrl-C")
+            return
+
+
+def _addresses(exchange: SimulatedExchange, address: str) -> str:
+    spot, usdm = (", ".join(market.symbol for market in exchange.markets(futures)) for futures in (False, True))
+    clock = exchange.clock
+    lines = [f"The market stands at {_shown(clock.venue(clock.now()) + 1)} UTC, speed {clock.speed:g}."]
+    if clock.paused:
+        lines.append("Its clock waits for a client that subscribes (--no-wait does not).")
+    if spot:
+        lines += [
+            f"spot       {spot}",
+            f"           http://{address}/api/v3  ws://{address}/ws  ws://{address}/stream",
+        ]
+    if usdm:
+        lines += [f"USD-M      {usdm}", f"           http://{address}/fapi/v1  ws://{address}/market/stream"]
+    feed = _feed(exchange, address)
+    return "\n".join(
+        [*lines, f"controls   http://{address}/tidemill/state", "", "To record it, tidemill.toml:", *feed, ""]
+    )
+
+
+def _feed(exchange: SimulatedExchange, address: str) -> list[str]:
+    instruments = exchange.tape.instruments
+    first = instruments[0]
+    same = [one for one in instruments if (one.venue, bool(one.expiry)) == (first.venue, bool(first.expiry))]
+    name = f"{first.venue}-usdm" if first.expiry else first.venue
+    names = ", ".join(f'"{one.name}"' for one in same)
+    return [
+        "  [[feeds]]",
+        f'  name = "{name}"',
+        f"  instruments = [{names}]",
+        f'  websocket_url = "ws://{address}"',
+        f'  rest_url = "http://{address}"',
+    ]
+
+
+def _moment(text: str) -> int:
+    try:
+        parsed = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise UserError(f"--start {text[:40]!r} is no time: write 2024-08-08 or 2024-08-08T12:00 (UTC)") from None
+    aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    micros = (aware - _EPOCH) // timedelta(microseconds=1)
+    if micros < 0:
+        raise UserError(f"--start {text[:40]!r} lies before 1970: write a later time")
+    return micros
+
+
+def _shown(micros: int) -> str:
+    return (_EPOCH + timedelta(microseconds=micros)).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
