@@ -178,6 +178,7 @@ class CatchUp:
 
     async def _ask_newest(self, key: Key) -> None:
         """Fetch what came after the newest id while no socket brought it; a hole of it shows by itself later."""
+        await self._log.flushed()
         pursuit, before = self._unsure.pop(key), self._known.last_id(key)
         if before is None or key[0] not in self._instruments:
             return

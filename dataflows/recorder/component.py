@@ -97,14 +97,3 @@ def wanted_candles(settings: Settings) -> list[tuple[str, int]]:
         name = placed.timeframe.name
         wanted[name] = max(wanted.get(name, 0), placed.strategy.warmup)
     return sorted(wanted.items())
-
-
-def record(
-    settings: Settings,
-    feeds: Sequence[FeedSettings],
-    registry: CollectorRegistry,
-    stop: Event,
-    on_ready: Callable[[], None],
-) -> None:
-    """Record ``feeds`` until ``stop`` is set; raises as `RecorderComponent.run`."""
-    RecorderComponent(settings, registry, feeds).run(stop, on_ready)

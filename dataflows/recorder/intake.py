@@ -66,7 +66,8 @@ class Intake:
         self._up.discard(link_name)
         self._mark(Mark("lost", link_name, cause))
         self._metrics.count_lost(cause.partition(":")[0].partition("(")[0].strip()[:40])
-        _log.warning("connection_lost", feed=self._feed, connection=link_name, cause=cause)
+        if self.closing is None:
+            _log.warning("connection_lost", feed=self._feed, connection=link_name, cause=cause)
         self._changed()
 
     def close(self) -> None:

@@ -7,7 +7,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from core.continuity import Continuity, Hole, follow
+from core.continuity import Continuity, follow
+from core.id_ranges import Hole
 from core.errors import MalformedFrame
 from core.records import Command, Kind, RecordBlock
 from core.trades import TradeBatch

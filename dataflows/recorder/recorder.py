@@ -52,10 +52,10 @@ class Recorder:
         *,
         rest: Rest | None = None,
         attempts: Attempts | None = None,
-        wall: Callable[[], int] = wall_clock,
+        wall: Callable[[], int] | None = None,
     ) -> None:
         self._settings, self._feed, self._journal = settings, feed, journal
-        self._metrics, self._strategies, self._wall = metrics.of(feed.name), strategies, wall
+        self._metrics, self._strategies, self._wall = metrics.of(feed.name), strategies, wall or wall_clock
         self._venue = venue_named(feed.dialect, feed.websocket_url, feed.rest_url)
         self._rest, self._attempts = rest, attempts
         self._commands = Commands(feed.name, inbox)
@@ -143,10 +143,13 @@ class Recorder:
                 intake.closing = stall.cause
                 await connections.suspend()
                 intake.close()
+                suspended = True
             elif stall is None and suspended:
-                intake.closing = None
-                await connections.resume()
-            suspended = stall is not None
+                # Not before all that waited is written: else it is full again at once.
+                await log.flushed()
+                if log.stall is None and log.error is None:
+                    intake.closing, suspended = None, False
+                    await connections.resume()
 
     async def _measure(self, condition: Condition) -> None:
         while True:

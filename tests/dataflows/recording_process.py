@@ -65,12 +65,12 @@ class Recorded:
 
     def __init__(self, settings):
         self.journal = Journal(DataFolder(settings.data).journal)
-        self.records, self._after = [], -1
+        self.records, self.last = [], -1
 
     def more(self):
-        while (block := self.journal.read(FEED, self._after, 10_000)) is not None:
+        while (block := self.journal.read(FEED, self.last, 10_000)) is not None:
             self.records.extend(block.records())
-            self._after = block.last_offset
+            self.last = block.last_offset
         return self
 
     def ids(self, symbol="BTCUSDT", kinds=(Kind.FRAME, Kind.TRADES)):
@@ -78,7 +78,7 @@ class Recorded:
         found, dialect = [], venue("simulated")
         name = dialect.instrument(symbol).name
         for record in self.more().records:
-            if record.kind == Kind.FRAME in kinds and record.payload.startswith(b'{"stream"'):
+            if record.kind == Kind.FRAME in kinds and record.payload.startswith(b'{"stream":"'):
                 data = json.loads(record.payload)["data"]
                 found.extend([data["t"]] if data["s"] == symbol else [])
             elif record.kind == Kind.TRADES in kinds:
