@@ -128,6 +128,14 @@ def test_candles_are_those_of_the_trades_before_the_end(
     assert again == figures(tape.klines("BTCUSDT", name, start, stop).candles()), "asking changes nothing"
 
 
+def test_an_open_candle_without_trades_yet_is_flat(trades_of: Any) -> None:
+    made = [(n, EPOCH + at * SECOND, float(n), 1.0, 1) for n, at in ((1, 0), (2, 10), (3, 120))]
+    tape = ColumnsTape([BTC], [trades_of(made)])
+    for name, first in (("1m", 0), ("1m", MINUTE), ("1s", 11 * SECOND)):
+        *_, last = tape.klines("BTCUSDT", name, EPOCH + first, EPOCH + MINUTE + SECOND // 2).candles()
+        assert (last.start, last.open, last.close, last.trade_count) == (EPOCH + MINUTE, 2.0, 2.0, 0)
+
+
 @pytest.mark.parametrize("name", ["5m", "1h", "1d"])
 def test_joined_candles_are_those_of_the_roll_up(three_hours: dict[str, TradeBatch], name: str) -> None:
     btc = three_hours["simulated:BTC-USDT"]
