@@ -83,8 +83,8 @@ class SimulatedExchange:
             raise UserError("a market is shifted by whole minutes, so that its candles begin with a minute")
         self.tape, self.clock, self.rules = tape, clock, rules or Rules()
         self.figures = Figures()
-        self.jumps = 0
-        """Grows when the clock is set: what lies between is not sent."""
+        self.jump = (0, clock.now())
+        """How often the clock was set, and to which time of the tape: what lies between is not sent."""
         self._markets: dict[tuple[bool, str], Market] = {}
         for instrument in tape.instruments:
             market = Market.of(instrument, _first_id(tape, instrument.native))
@@ -125,7 +125,7 @@ class SimulatedExchange:
     def seek(self, tape_time: int) -> None:
         """Set the clock; trades between then and now are not sent on any stream."""
         self.clock.seek(tape_time)
-        self.jumps += 1
+        self.jump = self.jump[0] + 1, tape_time
 
     def health(self) -> Health:
         """Say how the exchange is."""

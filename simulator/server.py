@@ -62,6 +62,7 @@ def serve(
         log_level="warning",
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=_PATIENCE,
     )
     server = _Server(config, on_ready, stop or threading.Event())

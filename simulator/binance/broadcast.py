@@ -58,7 +58,7 @@ class Broadcast:
         """The time of the tape up to which all was sent."""
         self._groups: list[_Group] = []
         self._pulses: dict[Stream, Pulse] = {}
-        self._jumps = exchange.jumps
+        self._jump = exchange.jump
         self._slice = SECOND
         self._prices: dict[str, float] = {}
 
@@ -83,8 +83,8 @@ class Broadcast:
                 groups[key].listeners.append(listener)
         self._groups = list(groups.values())
         wanted = {stream for group in self._groups for stream in group.by_clock}
-        now = self.exchange.now()
-        self._pulses = {one: self._pulses.get(one) or pulse(self.exchange, one, now) for one in wanted}
+        at = self.reached
+        self._pulses = {one: self._pulses.get(one) or pulse(self.exchange, one, at) for one in wanted}
 
     async def run(self) -> None:
         """Follow the clock until cancelled."""
@@ -96,8 +96,8 @@ class Broadcast:
         """Send what has happened since the last time; say whether there is more to send at once."""
         exchange = self.exchange
         now = exchange.now()
-        if exchange.jumps != self._jumps:
-            self._jumps, self.reached = exchange.jumps, now
+        if exchange.jump != self._jump or now < self.reached:
+            self._jump, self.reached = exchange.jump, min(now, exchange.jump[1])
             self._prices.clear()
             self._pulses.clear()
             self.changed()
@@ -113,7 +113,7 @@ class Broadcast:
     def _trades(self, batches: Iterable[TradeBatch]) -> None:
         sent, shift = self.exchange.venue_now(), self.exchange.clock.shift
         rendered: dict[tuple[Stream, Form], Sent] = {}
-        counted = self.exchange.figures.sent
+        counted: dict[str, int] = {}
         batches = [replace(batch, ts=batch.ts + shift) for batch in batches]
         for group in self._groups:
             parts: list[Sent] = []
@@ -123,10 +123,11 @@ class Broadcast:
                     if key not in rendered:
                         price = self._prices.get(batch.instrument)
                         rendered[key] = told(stream, group.form, batch, sent, price)
-                        counted[stream.name] += len(rendered[key].frames)
+                        counted[stream.name] = len(rendered[key].frames)
                     parts.append(rendered[key])
             if frames := _in_order([part for part in parts if part.frames]):
                 _give(group, frames)
+        self.exchange.figures.sent.update(counted)
         for batch in batches:
             self._prices[batch.instrument] = float(batch.price[-1])
 

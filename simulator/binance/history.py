@@ -34,10 +34,10 @@ def historical_trades(query: Query) -> list[dict[str, Any]]:
 def aggregate_trades(query: Query) -> list[dict[str, Any]]:
     """Answer ``aggTrades``: from an id on, or between two times (both inclusive), or the newest ones."""
     market, limit, first = query.market(), query.limit(500, 1000), query.number("fromId")
-    start, end = query.time("startTime"), query.time("endTime")
+    start, end = query.time("startTime"), query.until("endTime")
     if first is not None and (start is not None or end is not None):
         raise refusal.combination()
-    if query.futures and start is not None and end is not None and end - start > HOUR:
+    if query.futures and start is not None and end is not None and end - start > HOUR + 1000:
         raise Refusal(-1127, "More than 1 hours between startTime and endTime.")
     trades = _aggregates(query, market, limit, first, start, end)
     rows = zip(
@@ -59,10 +59,10 @@ def klines(query: Query) -> list[list[Any]]:
     """Answer ``klines``: those that begin between two times (both inclusive), or the newest ones."""
     market, timeframe = query.market(), query.interval()
     limit = query.limit(500, 1500 if query.futures else 1000)
-    start, end = query.time("startTime"), query.time("endTime")
+    start, end = query.time("startTime"), query.until("endTime")
     query.text("timeZone")
     now = query.exchange.clock.venue(query.now)
-    end = now if end is None else min(end + 1, now)
+    end = now if end is None else min(end, now)
     found = between(query.exchange, market, timeframe, start, end, now, limit)
     return [_kline(query, market, timeframe, candle) for candle in found]
 
@@ -100,7 +100,7 @@ def _aggregates(
     if first is not None:
         offset = 0 if _is_aggregates(query, market) else market.aggregate_offset
         return exchange.tape.from_id(symbol, first + offset, limit, query.now)
-    until = query.now if end is None else min(exchange.clock.tape(end) + 1, query.now)
+    until = query.now if end is None else min(exchange.clock.tape(end), query.now)
     if start is None:
         return exchange.tape.last(symbol, until, limit)
     return exchange.tape.from_time(symbol, exchange.clock.tape(start), until, limit)

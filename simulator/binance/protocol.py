@@ -1,5 +1,7 @@
 """The websocket below the exchange: uvicorn's, with a way to write many frames in one buffer."""
 
+import socket
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +11,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 _EXTENSION = "tidemill.socket"
 _LINGER = 0.5
 """Seconds that a client has to take what was written before the server ends."""
+_RESET = struct.pack("ii", 1, 0)
 
 
 class BatchingProtocol(WebSocketsSansIOProtocol):
@@ -39,11 +42,11 @@ class BatchingProtocol(WebSocketsSansIOProtocol):
         self.ping_interval, self.ping_timeout = interval, timeout
 
     def write_frames(self, data: bytes, unread: int) -> bool:
-        """Write whole frames at once; cut a client that has left more than ``unread`` bytes, and say False."""
+        """Write whole frames at once; cut a client that left more than ``unread`` bytes before, and say False."""
         if not self.is_open:
             return True
-        if self.transport.get_write_buffer_size() + len(data) > unread:
-            self.transport.abort()
+        if self.transport.get_write_buffer_size() > unread:
+            self.drop()
             return False
         self.transport.write(data)
         return True
@@ -60,7 +63,10 @@ class BatchingProtocol(WebSocketsSansIOProtocol):
         self.loop.call_later(_LINGER, self.transport.abort)
 
     def drop(self) -> None:
-        """Cut the connection as a failing network does."""
+        """Cut the connection with a reset, as a failing network does."""
+        peer = self.transport.get_extra_info("socket")
+        if peer is not None and not self.transport.is_closing():
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.transport.abort()
 
     def shutdown(self) -> None:

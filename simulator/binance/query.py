@@ -61,6 +61,13 @@ class Query:
             return None
         return value if value >= _MICROS and not self.futures else min(value, 2**53) * 1000
 
+    def until(self, name: str) -> int | None:
+        """Give the first time (µs) after one of the venue that is to be included."""
+        value = self.time(name)
+        if value is None:
+            return None
+        return value + (1 if value == self.number(name) else 1000)
+
     def limit(self, default: int, most: int) -> int:
         """Give how many rows: spot cuts off what is too much, USD-M refuses it."""
         value = self.number("limit")

@@ -19,9 +19,7 @@ def illegal(name: str, pattern: str) -> Refusal:
 
 def unread(read: int, sent: int) -> Refusal:
     """Refuse a request with parameters that the endpoint does not have."""
-    return Refusal(
-        -1104, f"Not all sent parameters were read; read '{read}' parameter(s) but was sent '{sent}' parameter(s)."
-    )
+    return Refusal(-1104, f"Not all sent parameters were read; read '{read}' parameter(s) but was sent '{sent}'.")
 
 
 def missing(name: str) -> Refusal:
