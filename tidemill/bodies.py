@@ -74,7 +74,8 @@ class SimulatorBody:
             wanted.seed, folder=folder.simulator, now=now, history_hours=wanted.history_hours
         )
         with closing(tape), self._socket() as serving:
-            clock = load("simulator.clock").MarketClock(wanted.speed, now)
+            # Asked again: drawing a first history takes seconds.
+            clock = load("simulator.clock").MarketClock(wanted.speed, time.time_ns() // 1_000)
             self._exchange = load("simulator.exchange").SimulatedExchange(tape, clock)
             load("simulator.server").serve(self._exchange, [serving], on_ready, stop)
 

@@ -38,9 +38,11 @@ def listen(port: int, setting: str) -> socket.socket:
     try:
         return socket.create_server((HOST, port), backlog=128)
     except OSError as error:
+        # Its own text names the address once more.
+        why = os.strerror(error.errno or 0)
         raise UserError(
-            f"port {port} on {HOST} cannot be used ({error.strerror}): stop what uses it, or change the setting "
-            f"'{setting}' (0 takes a free one)"
+            f"port {port} on {HOST} cannot be used ({why}): stop what uses it, or change the setting '{setting}' "
+            "(0 takes a free one)"
         ) from None
 
 

@@ -55,16 +55,16 @@ def signed_percent(change: float | None) -> str:
 
 
 def age(micros: int | float) -> str:
-    """Write how long ago, in the one unit that suits: 5 s, 12 min, 3 h, 2 d; less than nothing is 0 s."""
+    """Write how long ago, in the one unit that suits: 5s, 12m, 3h, 2d; less than nothing is 0s."""
     seconds = max(0, int(micros / _SECOND))
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
         if seconds >= size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
 
 
 def lag(seconds: float) -> str:
     """Write a lag: nothing behind is 0, below ten seconds with a decimal."""
     if seconds <= 0:
-        return "0 s"
-    return f"{seconds:.1f} s" if seconds < 10 else age(seconds * _SECOND)
+        return "0s"
+    return f"{seconds:.1f}s" if seconds < 10 else age(seconds * _SECOND)

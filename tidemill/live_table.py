@@ -11,12 +11,12 @@ from rich.live import Live
 from rich.text import Text
 
 from tidemill.figures import Digits, age
-from tidemill.market_view import candle_rows, columns, drawn, fitted, lines
+from tidemill.market_view import CLOSED, candle_rows, columns, drawn, fitted, lines
 from tidemill.observer import Observed
 from tidemill.system_view import (
     addresses,
     clock,
-    component_line,
+    component_lines,
     component_table,
     event_lines,
     phase,
@@ -61,14 +61,13 @@ class LiveTable:
         return Group(*parts)
 
     def _title(self, observed: Observed) -> Text:
-        states = [one.state for one in observed.components]
-        whole = "down" if "down" in states else "degraded" if "degraded" in states else "healthy"
         now = phase(observed)
         title = Text("Tidemill", "bold", no_wrap=True, overflow="ellipsis")
         title.append(f"  {clock(observed.at)} UTC  up {age(observed.at - self.started)}  ", "not bold")
         if now:
             return title.append(now, "not bold yellow")
-        return title.append(whole, f"not bold {'green' if whole == 'healthy' else 'yellow'}")
+        wrong = [f"{one.name} {one.state}" for one in observed.components if one.state != "healthy"]
+        return title.append(", ".join(wrong) or "healthy", f"not bold {'yellow' if wrong else 'green'}")
 
     def _market(self, observed: Observed, width: int, room: int) -> tuple[list[RenderableType], int]:
         board = observed.board
@@ -78,29 +77,32 @@ class LiveTable:
             self.digits.see(row)
         shown = board["instruments"][: max(1, room - 6)]
         cut = {**board, "instruments": shown}
-        taken, whole = fitted(columns(cut, self.digits), width)
-        parts: list[RenderableType] = [drawn(taken)]
+        brief = width < _WIDE
+        taken = fitted(columns(cut, self.digits, candles=True, brief=brief), width)
+        candles: list[RenderableType] = []
         used = len(shown) + 1
+        stacked = candle_rows(cut, self.digits, brief)
+        below = len(stacked[0].cells) + 2
+        if CLOSED not in {column.rank for column in taken} and below > 2 and used + below + 2 <= room:
+            taken = fitted(columns(cut, self.digits, candles=False, brief=brief), width)
+            candles = [Text(), drawn(fitted(stacked, width))]
+            used += below
+        parts: list[RenderableType] = [drawn(taken)]
         if len(shown) < len(board["instruments"]):
             parts.append(Text(f"… and {len(board['instruments']) - len(shown)} more", "dim"))
             used += 1
-        candles = candle_rows(cut, self.digits)
-        needed = len(candles[0].cells) + 2
-        if not whole and needed > 2 and used + needed + 2 <= room:
-            parts += [Text(), drawn(fitted(candles, width)[0])]
-            used += needed
-        return parts, used
+        return [*parts, *candles], used
 
     def _system(self, observed: Observed, width: int, room: int) -> tuple[list[RenderableType], int]:
         if not observed.components:
             return [], 0
         if width >= _WIDE and len(observed.components) + 3 <= room:
             return [Text(), component_table(observed)], len(observed.components) + 2
-        line = component_line(observed)
-        rows = -(-line.cell_len // width)
+        line = component_lines(observed, width)
+        rows = len(line)
         wrong = [Text(why, "yellow", no_wrap=True, overflow="ellipsis") for why in troubles(observed)]
         wrong = wrong[: max(0, room - rows - 1)]
-        return [Text(), line, *wrong], rows + 1 + len(wrong)
+        return [Text(), *line, *wrong], rows + 1 + len(wrong)
 
 
 @dataclass(slots=True)

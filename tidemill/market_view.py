@@ -14,6 +14,8 @@ from tidemill.tables import text
 _GAP = 2
 _OHLC = ("open", "high", "low", "close")
 _UP, _DOWN = "green", "red"
+FORMING, CLOSED = 7, 8
+"""The ranks of the columns of the forming and of the last closed candle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +33,19 @@ class Column:
         return max(len(self.head), *(cell.cell_len for cell in self.cells), 0)
 
 
-def columns(board: dict[str, Any], digits: Digits) -> list[Column]:
-    """Give every column of the market, in the order in which they stand."""
+def columns(board: dict[str, Any], digits: Digits, candles: bool, brief: bool) -> list[Column]:
+    """Give the columns of the market in the order in which they stand, with or without those of the 1m candles.
+
+    ``brief`` writes the venue that all have in common once, above.
+    """
     rows = board["instruments"]
     values = sorted({name for row in rows for name in row["values"]})
     return [
-        Column("instrument", 0, [Text(text(row["instrument"]), "bold") for row in rows], right=False),
+        _names("instrument", rows, brief),
         Column("last", 0, [_last(row, digits) for row in rows]),
         Column("move", 1, [_coloured(signed_percent(row["move"]), row["move"]) for row in rows]),
-        *_candle_columns(rows, "forming", "", 7, digits),
-        *_candle_columns(rows, "closed", "closed ", 8, digits),
+        *(_candle_columns(rows, "forming", "1m ", FORMING, digits) if candles else ()),
+        *(_candle_columns(rows, "closed", "closed ", CLOSED, digits) if candles else ()),
         *(Column(name, 2, [Text(_value(row["values"].get(name))) for row in rows]) for name in values),
         Column("signal", 3, [_signal(row["signal"], board["at"]) for row in rows], right=False),
         Column("trades/s", 4, [Text(f"{row['rate']:,.1f}") for row in rows]),
@@ -49,8 +54,8 @@ def columns(board: dict[str, Any], digits: Digits) -> list[Column]:
     ]
 
 
-def fitted(given: Sequence[Column], width: int) -> tuple[list[Column], bool]:
-    """Give the columns that fit, and whether the forming candle is among them; those of a rank fit or go together."""
+def fitted(given: Sequence[Column], width: int) -> list[Column]:
+    """Give the columns that fit; those of one rank fit or go together."""
     taken: set[int] = set()
     room = width + _GAP
     for rank in sorted({column.rank for column in given}):
@@ -59,7 +64,7 @@ def fitted(given: Sequence[Column], width: int) -> tuple[list[Column], bool]:
             break
         taken.add(rank)
         room -= needed
-    return [column for column in given if column.rank in taken], 7 in taken
+    return [column for column in given if column.rank in taken]
 
 
 def drawn(given: Sequence[Column]) -> Table:
@@ -72,19 +77,19 @@ def drawn(given: Sequence[Column]) -> Table:
     return table
 
 
-def candle_rows(board: dict[str, Any], digits: Digits) -> list[Column]:
-    """Give the forming and the last closed minute of each instrument, a row each: for a narrow screen."""
+def candle_rows(board: dict[str, Any], digits: Digits, brief: bool) -> list[Column]:
+    """Give the forming and the last closed minute of each instrument, a row each: where a row of all is too wide."""
     rows = [(row, which) for row in board["instruments"] for which in ("forming", "closed") if row[which]]
-    heads = [
-        Column("minute", 0, [Text(_minute(row[which]["start"])) for row, which in rows], right=False),
-        Column("", 0, [Text(which, "dim") for _, which in rows], right=False),
+    minutes = [Text(which if which == "forming" else _minute(row[which]["start"])) for row, which in rows]
+    return [
+        _names("1m candle", [row for row, _ in rows], brief),
+        Column("minute", 0, minutes, right=False),
+        _glyphs([row[which] for row, which in rows], 1),
+        *(Column(name, 0, [_number(row, which, name, digits) for row, which in rows]) for name in _OHLC),
+        Column("volume", 2, [_number(row, which, "volume", digits) for row, which in rows]),
+        Column("trades", 3, [Text(f"{row[which]['trade_count']:,}") for row, which in rows]),
+        Column("complete", 4, [Text(_yes(row[which], which), "yellow") for row, which in rows]),
     ]
-    names = Column("1m candle", 0, [Text(text(row["instrument"]), "bold") for row, _ in rows], right=False)
-    numbers = [
-        Column(name, rank, [_number(row, which, name, digits) for row, which in rows])
-        for name, rank in (*((name, 0) for name in _OHLC), ("volume", 1))
-    ]
-    return [names, *heads, _glyphs([row[which] for row, which in rows], 2), *numbers]
 
 
 def lines(board: dict[str, Any], digits: Digits) -> list[str]:
@@ -93,6 +98,14 @@ def lines(board: dict[str, Any], digits: Digits) -> list[str]:
         "  ".join(f"{name} {value}" if name else value for name, value in _parts(row, board, digits) if value)
         for row in board["instruments"]
     ]
+
+
+def _names(head: str, rows: Sequence[dict[str, Any]], brief: bool) -> Column:
+    names = [text(row["instrument"]) for row in rows]
+    venues = {name.partition(":")[0] for name in names}
+    if brief and len(venues) == 1:
+        head, names = f"{venues.pop()}:", [name.partition(":")[2] for name in names]
+    return Column(head, 0, [Text(name, "bold") for name in names], right=False)
 
 
 def _parts(row: dict[str, Any], board: dict[str, Any], digits: Digits) -> list[tuple[str, str]]:
@@ -172,6 +185,10 @@ def _lag(feed: dict[str, Any] | None) -> Text:
 
 def _complete(share: float | None) -> Text:
     return Text(percent(share), "yellow" if share is not None and share < 1 else "")
+
+
+def _yes(candle: dict[str, Any], which: str) -> str:
+    return "" if which == "forming" or candle.get("complete", True) else "no"
 
 
 def _minute(start: int) -> str:

@@ -44,17 +44,24 @@ def component_table(observed: Observed) -> Table:
     return table
 
 
-def component_line(observed: Observed) -> Text:
-    """Draw all components in a line or two: for a small screen."""
-    line = Text()
+def component_lines(observed: Observed, width: int) -> list[Text]:
+    """Draw all components in as few lines as the width allows: for a small screen."""
+    lines = [Text()]
     children = {child.name: child for child in observed.children}
     for one in observed.components:
         child = children.get(one.name)
         state, style = _state(one, child)
-        restarts = f" ({child.restarts} restarts)" if child and child.restarts else ""
-        line.append("● ", style).append(one.name).append("" if style == "green" else f" {state}", style)
-        line.append(restarts, "yellow").append("  ")
-    return line
+        part = Text.assemble(("● ", style), one.name)
+        if style != "green":
+            part.append(f" {state}", style)
+        if child and child.restarts:
+            part.append(f" {child.restarts}×", "yellow")
+        if lines[-1].cell_len and lines[-1].cell_len + part.cell_len > width:
+            lines.append(Text())
+        lines[-1].append_text(part).append("  ")
+    for line in lines:
+        line.rstrip()
+    return lines
 
 
 def troubles(observed: Observed) -> list[str]:
