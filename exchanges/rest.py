@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from core.errors import TransientError, VenueError
+from core.errors import TransientError, UserError, VenueError
 from exchanges.allowance import Allowance
 from exchanges.retry_after import retry_after
 from exchanges.venue import Request, Venue
@@ -36,14 +36,16 @@ class Rest:
     """Ask one venue. Use one for all that ask the same address: it holds the budget.
 
     ``client`` is for tests and proxies; it is closed by who made it. ``timeout`` is seconds for a whole answer.
+    Raises `UserError` where the venue's address is none.
     """
 
     def __init__(self, venue: Venue, *, client: httpx.AsyncClient | None = None, timeout: float = _TIMEOUT) -> None:
         self._url = venue.rest_url.rstrip("/")
-        self._host = httpx.URL(self._url).netloc.decode()
+        address = _address(self._url)
+        self._host = address.netloc.decode()
         self._allowance = Allowance(venue.budget.weight, venue.budget.seconds * _MARGIN)
         self._own = client is None
-        self._client = client or httpx.AsyncClient(trust_env=not _is_loopback(httpx.URL(self._url).host))
+        self._client = client or httpx.AsyncClient(trust_env=not _is_loopback(address.host))
         self._timeout = timeout
         self._turn = asyncio.Lock()
         self._held: tuple[float, int] = (0.0, 0)
@@ -61,7 +63,7 @@ class Rest:
                 status, headers, body = await self._exchange(request)
         except TimeoutError:
             raise TransientError(f"{self._host}{request.path} took longer than {self._timeout:g} s") from None
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, zlib.error) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError, zlib.error) as error:
             raise TransientError(f"{self._host}{request.path}: {_words(error)}") from None
         self._check(request, status, headers, body)
         return body
@@ -147,6 +149,16 @@ async def _body(chunks: AsyncIterator[bytes], packing: str) -> bytes:
 
 def _words(error: Exception) -> str:
     return (" ".join(str(error).split()) or type(error).__name__)[:200]
+
+
+def _address(url: str) -> httpx.URL:
+    try:
+        address = httpx.URL(url)
+    except httpx.InvalidURL:
+        address = httpx.URL()
+    if address.scheme not in ("http", "https") or not address.host or (address.port or 1) > 65_535:
+        raise UserError(f"{url[:120]!r} is no REST address: write https://host or http://host")
+    return address
 
 
 def _is_loopback(host: str) -> bool:

@@ -242,7 +242,7 @@ async def connect(url: str, limits: Limits, arrived: Callable[[], None], timeout
     """
     try:
         uri = parse_uri(url)
-    except InvalidURI:
+    except (InvalidURI, ValueError):
         raise UserError(f"{url[:120]!r} is no websocket address: write ws:// or wss://") from None
     socket = Socket(uri, limits, arrived)
     tls = _tls() if uri.secure else None
@@ -253,7 +253,7 @@ async def connect(url: str, limits: Limits, arrived: Callable[[], None], timeout
             error = await socket.opened
     except TimeoutError:
         raise TransientError(f"no connection within {timeout:g} s") from None
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise TransientError(" ".join(str(error).split())[:200] or type(error).__name__) from None
     finally:
         if not socket.opened.done() or socket.opened.cancelled():

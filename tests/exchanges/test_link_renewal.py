@@ -14,10 +14,10 @@ SHUTDOWN = '{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1770123
 
 
 class Counting:
-    """Sends the next number on every subscribed connection, all the time; acknowledges after ``ack_after`` s."""
+    """Sends the next number on every subscribed connection, a subscription works after ``effect_after`` s."""
 
-    def __init__(self, numbered, ack_after: float = 0.02) -> None:
-        self.numbered, self.ack_after = numbered, ack_after
+    def __init__(self, numbered, effect_after: float = 0.02) -> None:
+        self.numbered, self.effect_after = numbered, effect_after
         self.subscribed, self.last, self.opened = {}, 0, 0
         self.goodbyes: list[int] = []
         self.silent: set[int] = set()
@@ -28,10 +28,10 @@ class Counting:
         with contextlib.suppress(ConnectionClosed):
             async for message in connection:
                 asked = json.loads(message)
+                await asyncio.sleep(self.effect_after)
+                await connection.send(json.dumps({"result": None, "id": asked["id"]}))
                 if number not in self.silent:
                     self.subscribed[connection] = number
-                await asyncio.sleep(self.ack_after)
-                await connection.send(json.dumps({"result": None, "id": asked["id"]}))
         self.subscribed.pop(connection, None)
         self.goodbyes.append(connection.close_code)
 
@@ -127,7 +127,7 @@ def test_a_quiet_market_is_renewed_too(linked, sink_type, numbered) -> None:
 
 
 def test_an_old_connection_that_dies_while_the_next_is_opened_is_lost_once(linked, sink_type, numbered) -> None:
-    sink, server = sink_type(), Counting(numbered, ack_after=0.2)
+    sink, server = sink_type(), Counting(numbered, effect_after=0.2)
 
     async def run() -> None:
         async with server.serving() as port, linked(port, sink):

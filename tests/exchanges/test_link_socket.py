@@ -1,6 +1,7 @@
 """The cutting of bytes into messages: no matter how they arrive, and whatever they are."""
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -35,7 +36,7 @@ def wire(opcode: Opcode, payload: bytes, fin: bool = True) -> bytes:
 def message(payload: bytes, cuts: list[int]) -> bytes:
     """Give one message in as many fragments as there are cuts, and one more, with pings in between."""
     edges = [0, *sorted(min(cut, len(payload)) for cut in cuts), len(payload)]
-    parts = [payload[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    parts = [payload[a:b] for a, b in pairwise(edges)]
     sent = [wire(Opcode.TEXT if k == 0 else Opcode.CONT, part, k == len(parts) - 1) for k, part in enumerate(parts)]
     return wire(Opcode.PING, b"between").join(sent)
 
@@ -50,7 +51,7 @@ def test_messages_do_not_depend_on_how_the_bytes_arrive(sent, cuts) -> None:
         data = b"".join(message(payload, fragments) for payload, fragments in sent)
         edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
         socket, received = opened(), []
-        for a, b in zip(edges, edges[1:], strict=False):
+        for a, b in pairwise(edges):
             if a < b:
                 socket.data_received(data[a:b])
                 received += socket.take()
