@@ -56,7 +56,7 @@ def feeds(
     ctx: typer.Context,
     action: Annotated[Action, typer.Argument(help="What to do.")] = "list",
     instruments: Annotated[
-        list[str] | None, typer.Argument(metavar="[INSTRUMENT]...", help="Such as binance:SOL-USDT.")
+        list[str] | None, typer.Argument(metavar="INSTRUMENT", help="Such as binance:SOL-USDT.")
     ] = None,
     feed: Annotated[str | None, typer.Option(help="The feed, where several could take the instrument.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array, for scripts.")] = False,

@@ -38,7 +38,7 @@ _SUBSCRIBING_SECONDS = 1.0
 def simulate(
     ctx: typer.Context,
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="[FILE]...", help="Recordings, trades or candles; none: invented.")
+        list[Path] | None, typer.Argument(metavar="FILE", help="Recordings, trades or candles; none: invented.")
     ] = None,
     venue: Annotated[str | None, typer.Option(help="The files hold frames of this venue, one a line.")] = None,
     instrument: Annotated[

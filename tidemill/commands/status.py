@@ -96,7 +96,10 @@ def _running(folder: DataFolder) -> Settings | None:
 
 
 def _lag(folder: DataFolder) -> list[dict[str, Any]]:
-    return [{"feed": feed, **lag} for feed, lag in sorted(lags(folder).items())]
+    return [
+        {"feed": feed, **{k: round(v, 3) if isinstance(v, float) else v for k, v in lag.items()}}
+        for feed, lag in sorted(lags(folder).items())
+    ]
 
 
 def _stored(settings: Settings, folder: DataFolder) -> dict[str, Any]:
