@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.continuity import Continuity, follow
-from core.id_ranges import Hole
 from core.errors import MalformedFrame
-from core.records import Command, Kind, RecordBlock
+from core.id_ranges import Hole
+from core.records import Command, Kind, Record, RecordBlock
 from core.trades import TradeBatch
 from dataflows.decode import MOST_AHEAD
 from dataflows.recorder.metrics import FeedMetrics
@@ -54,7 +54,11 @@ class KnownTrades:
             self._metrics.holes.set(sum(len(state.holes) for state in list(self._states.values())))
 
     def read_tail(self, journal: Journal, feed: str, instruments: Collection[str]) -> None:
-        """Take the end of a journal; look deeper for the newest trades of instruments that are not in it."""
+        """Take the end of a journal; look deeper for the newest trades of instruments that are not in it.
+
+        Afterwards frames are decoded without delay: the compiled scanner is loaded here.
+        """
+        to_batches(self._venue, RecordBlock.of(feed, 0, [Record(Kind.FRAME, 0, b"{}")]))
         first, last = journal.first_offset(feed), journal.last_offset(feed)
         begin = max(first, last + 1 - TAIL_RECORDS)
         for block in _blocks(journal, feed, begin, last):
