@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from core.candles import EXACT, Candle
+import numpy as np
+from numpy.typing import NDArray
+
+from core.candles import EXACT, SUM_SCALE
 from core.timeframes import DAY, MINUTE, TIMEFRAMES
 from simulator.binance.book import LEVELS, Book
 from simulator.binance.market import Market, exact
@@ -54,20 +57,21 @@ def day(exchange: SimulatedExchange, market: Market, now: int) -> Day | None:
     """Give the last 24 hours at a time of the tape, None where there were no trades."""
     venue = exchange.clock.venue(now)
     minutes = exchange.candles(market, _MINUTE, _MINUTE.floor(venue - DAY + MINUTE), venue, venue)
-    traded = minutes.take(minutes.trade_count > 0).candles()
-    if not traded:
+    traded = minutes.take(minutes.trade_count > 0)
+    if not len(traded):
         return None
-    start = exchange.clock.tape(traded[0].start)
-    first, last = exchange.tape.from_time(market.symbol, start, now, 1), exchange.tape.last(market.symbol, now, 1)
+    opened = int(traded.start[0])
+    first = exchange.tape.from_time(market.symbol, exchange.clock.tape(opened), now, 1)
+    last = exchange.tape.last(market.symbol, now, 1)
     return Day(
-        opened=traded[0].start,
-        open=exact(traded[0].open),
-        high=exact(max(one.high for one in traded)),
-        low=exact(min(one.low for one in traded)),
-        close=exact(traded[-1].close),
-        volume=_sum(traded, lambda one: one.volume),
-        value=_sum(traded, lambda one: one.quote_volume),
-        count=sum(one.trade_count for one in traded),
+        opened=opened,
+        open=exact(float(traded.open[0])),
+        high=exact(float(traded.high.max())),
+        low=exact(float(traded.low.min())),
+        close=exact(float(traded.close[-1])),
+        volume=_total(traded.volume),
+        value=_total(traded.quote_volume),
+        count=int(traded.trade_count.sum()),
         first_id=int(first.ids[0]),
         last_id=int(last.ids[-1]),
     )
@@ -103,10 +107,9 @@ def average_price(query: Query) -> dict[str, Any]:
     """Answer ``avgPrice``: of the last five minutes."""
     market = query.market()
     now = query.exchange.clock.venue(query.now)
-    minutes = query.exchange.candles(market, _MINUTE, _MINUTE.floor(now - 4 * MINUTE), now, now).candles()
+    minutes = query.exchange.candles(market, _MINUTE, _MINUTE.floor(now - 4 * MINUTE), now, now)
     book = Book.at(query.exchange.tape, market, query.now)
-    volume = _sum(minutes, lambda one: one.volume)
-    value = _sum(minutes, lambda one: one.quote_volume)
+    volume, value = _total(minutes.volume), _total(minutes.quote_volume)
     price = value / volume if volume else book.price if book else Decimal(0)
     return {"mins": 5, "price": market.price(price), "closeTime": query.told(book.ts if book else query.now)}
 
@@ -185,8 +188,7 @@ def _day_row(query: Query, market: Market, book: Book) -> dict[str, Any]:
     }
 
 
-def _sum(candles: list[Candle], of: Callable[[Candle], Decimal]) -> Decimal:
-    total = Decimal(0)
-    for candle in candles:
-        total = EXACT.add(total, of(candle))
-    return total
+def _total(words: NDArray[np.uint64]) -> Decimal:
+    """Add the sums of candles, which are never negative: uint64[n, 2], low and high word."""
+    low, high = (sum(column.tolist()) for column in words.T)
+    return Decimal(low + (high << 64)).scaleb(-SUM_SCALE, EXACT)

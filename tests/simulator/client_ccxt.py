@@ -7,7 +7,7 @@ import sys
 import ccxt
 import ccxt.pro
 
-PAGE = 400
+PAGE = 1000
 
 
 def configuration(port: str, market_type: str) -> dict:
@@ -21,9 +21,9 @@ def configuration(port: str, market_type: str) -> dict:
 
 
 def history(exchange, symbol: str) -> dict:
-    """Page all trades and candles of the last ten minutes."""
+    """Page all trades and candles of the last minutes."""
     [market] = exchange.load_markets().values()
-    since = exchange.fetch_time() - 600_000
+    since = exchange.fetch_time() - 240_000
     first = exchange.fetch_trades(symbol, since=since, limit=1)[0]
     trades = [first]
     page: list = [first] * PAGE

@@ -72,13 +72,13 @@ def test_ccxt_pages_markets_trades_and_candles(tape, ccxt_told, kind, name, symb
     assert (seen["precision"]["price"], seen["precision"]["amount"]) == (0.01, lot)
     aggregates = [row[0] for row in seen["trades"]]
     assert aggregates == list(range(aggregates[0], aggregates[-1] + 1))
-    assert len(aggregates) > 400
+    assert len(aggregates) > 1000
     # ccxt asks for aggregates: each is one trade here, under another id.
     first = int(np.searchsorted(trades.ts, seen["since"] * 1000))
     expected = list(rows(trades).values())[first : first + len(aggregates)]
     assert [row[1:] for row in seen["trades"]] == expected
     candles = {row[0]: row[1:] for row in seen["candles"]}
-    assert len(candles) >= 10
+    assert len(candles) >= 4
     assert list(candles) == list(range(min(candles), max(candles) + 60_000, 60_000))
     for start in list(candles)[:-1]:
         mine = trades.take(trades.ts // MINUTE == start // 60_000)

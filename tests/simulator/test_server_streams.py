@@ -18,7 +18,7 @@ from simulator import wire
 sys.path.insert(0, str(Path(__file__).parent))
 from served import PERP, SPOT, asked, invented_hour, rest_of, served
 
-MINUTES = 4
+MINUTES = 2
 ALL = ("trade", "aggTrade", "bookTicker", "kline_1s", "kline_1m", "depth", "depth5", "ticker", "miniTicker")
 
 
@@ -34,7 +34,7 @@ def market(tape):
         yield running
 
 
-def played(market, websocket, seconds=MINUTES * 60, steps=40):
+def played(market, websocket, seconds=MINUTES * 60, steps=12):
     """Let time pass in steps and give the frames."""
     frames = []
     for _ in range(steps):
@@ -110,7 +110,7 @@ def test_a_perpetual_is_sent_on_its_routes_only(market):
 
 def test_quotes_move_with_the_price(market):
     with market.websocket("/ws/btcusdt@bookTicker") as websocket:
-        frames = [json.loads(frame) for frame in played(market, websocket, 60, 60)]
+        frames = [json.loads(frame) for frame in played(market, websocket, 60, 40)]
     trades = past(market, SPOT, 60)
     last = Decimal(repr(float(trades.price[-1])))
     assert (Decimal(frames[-1]["b"]), Decimal(frames[-1]["a"])) == (last - Decimal("0.01"), last + Decimal("0.01"))
