@@ -46,7 +46,8 @@ class LiveTable:
         """Give what fits into ``width`` columns and ``height`` lines: the market first, then the system."""
         room = height - 2
         parts: list[RenderableType] = [self._title(observed), Text()]
-        market, used = self._market(observed, width, room)
+        least = len(component_lines(observed, width)) + 1
+        market, used = self._market(observed, width, room - least)
         parts += market
         room -= used
         system, used = self._system(observed, width, room)
@@ -75,7 +76,7 @@ class LiveTable:
             return [], 0
         for row in board["instruments"]:
             self.digits.see(row)
-        shown = board["instruments"][: max(1, room - 6)]
+        shown = board["instruments"][: max(1, room - 3)]
         cut = {**board, "instruments": shown}
         brief = width < _WIDE
         taken = fitted(columns(cut, self.digits, candles=True, brief=brief), width)
@@ -83,7 +84,7 @@ class LiveTable:
         used = len(shown) + 1
         stacked = candle_rows(cut, self.digits, brief)
         below = len(stacked[0].cells) + 2
-        if CLOSED not in {column.rank for column in taken} and below > 2 and used + below + 2 <= room:
+        if CLOSED not in {column.rank for column in taken} and below > 2 and used + below <= room:
             taken = fitted(columns(cut, self.digits, candles=False, brief=brief), width)
             candles = [Text(), drawn(fitted(stacked, width))]
             used += below

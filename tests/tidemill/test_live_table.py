@@ -108,7 +108,7 @@ def test_decimals_once_seen_stay() -> None:
     assert "1.5000" in "\n".join(drawn(observed(row(price="1.5", forming=None, closed=None)), 120, table=table))
 
 
-@limits(max_examples=60)
+@limits(max_examples=100)
 @given(st.integers(40, 260), st.integers(8, 60), st.integers(0, 40), st.integers(0, 30), st.booleans())
 def test_what_is_drawn_fits_the_screen(width: int, height: int, count: int, events: int, troubled: bool) -> None:
     rows = [row(f"simulated:COIN{n}-USDT") for n in range(count)]
@@ -125,7 +125,9 @@ def test_what_is_drawn_fits_the_screen(width: int, height: int, count: int, even
 
 def test_instruments_that_do_not_fit_are_counted() -> None:
     lines = drawn(observed(*(row(f"simulated:C{n}-USDT") for n in range(100))), 160, 30)
-    assert any(line == f"… and {100 - 22} more" for line in lines)
+    shown = sum("-USDT" in line for line in lines)
+    assert shown > 15
+    assert f"… and {100 - shown} more" in lines
 
 
 def test_a_crash_loop_is_seen_with_its_cause() -> None:
