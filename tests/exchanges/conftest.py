@@ -213,28 +213,26 @@ def raw_server():
     @contextlib.asynccontextmanager
     async def serve(*handlers, port: int = 0):
         tasks: list[asyncio.Task[None]] = []
+        writers: list[asyncio.StreamWriter] = []
 
         async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             handler = handlers[min(len(tasks), len(handlers) - 1)]
             tasks.append(asyncio.current_task())
-            try:
-                with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-                    await handler(await reader.readuntil(b"\r\n\r\n"), reader, writer)
-            except asyncio.CancelledError:
-                writer.transport.abort()
-            finally:
-                writer.close()
-                with contextlib.suppress(ConnectionError):
-                    await writer.wait_closed()
+            writers.append(writer)
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                await handler(await reader.readuntil(b"\r\n\r\n"), reader, writer)
+            writer.close()
 
         server = await asyncio.start_server(one, "127.0.0.1", port)
         try:
             yield server.sockets[0].getsockname()[1]
         finally:
             server.close()
-            for task in tasks:
+            for task, writer in zip(tasks, writers, strict=True):
                 task.cancel()
+                writer.transport.abort()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.sleep(0)
 
     return serve
 

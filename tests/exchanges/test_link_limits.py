@@ -1,6 +1,7 @@
 """What a venue tolerates: attempts to connect, messages, streams; and how much waits in memory."""
 
 import asyncio
+import contextlib
 import copy
 import json
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.asyncio.server import serve
+from websockets.exceptions import ConnectionClosed
 
 from core.errors import UserError
 from exchanges.allowance import Allowance
@@ -92,16 +94,15 @@ class Listening:
     def __init__(self, refuse: str = "") -> None:
         self.messages: list[tuple[float, dict]] = []
         self.refuse = refuse
-        self.connections = []
 
     async def handle(self, connection) -> None:
-        self.connections.append(connection)
-        async for message in connection:
-            asked = json.loads(message)
-            self.messages.append((asyncio.get_running_loop().time(), asked))
-            refused = self.refuse and self.refuse in asked["params"]
-            answer = {"error": {"code": 2, "msg": "no such stream"}} if refused else {"result": None}
-            await connection.send(json.dumps({**answer, "id": asked["id"]}))
+        with contextlib.suppress(ConnectionClosed):
+            async for message in connection:
+                asked = json.loads(message)
+                self.messages.append((asyncio.get_running_loop().time(), asked))
+                refused = self.refuse and self.refuse in asked["params"]
+                answer = {"error": {"code": 2, "msg": "no such stream"}} if refused else {"result": None}
+                await connection.send(json.dumps({**answer, "id": asked["id"]}))
 
     def params(self) -> list[tuple[str, tuple[str, ...]]]:
         return [(asked["method"], tuple(asked["params"])) for _, asked in self.messages]
@@ -153,7 +154,7 @@ def test_a_link_without_streams_is_never_silent(linked, sink_type) -> None:
                 await asyncio.sleep(0.5)
                 assert sink.marks() == ["connected"]
                 await link.change("SUBSCRIBE", ["btcusdt@trade"])
-                await sink.until(lambda: sink.marks() == ["connected", "doubtful", "lost"])
+                await sink.until(lambda: sink.marks()[:3] == ["connected", "doubtful", "lost"])
 
     asyncio.run(run())
 
