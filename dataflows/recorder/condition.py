@@ -1,7 +1,6 @@
 """Why a recorder is not healthy."""
 
 import time
-from collections.abc import Mapping
 
 from core.health import Health
 from core.settings import RecorderSettings
@@ -12,6 +11,7 @@ from dataflows.recorder.connections import Connections
 from dataflows.recorder.intake import Intake
 from dataflows.recorder.known_trades import KnownTrades
 from dataflows.recorder.metrics import FeedMetrics
+from dataflows.recorder.subscriptions import Subscriptions
 from dataflows.recorder.ticks import VenueClock
 
 MOST_OFFSET = 500_000
@@ -34,12 +34,12 @@ class Condition:
         catch_up: CatchUp,
         known: KnownTrades,
         metrics: FeedMetrics,
-        refused: Mapping[str, str],
+        wants: Subscriptions,
     ) -> None:
         self._limits, self._log, self._clock, self._venue_clock = limits, log, clock, venue_clock
         self._intake, self._connections = intake, connections
         self._catch_up, self._known = catch_up, known
-        self._metrics, self._refused = metrics, refused
+        self._metrics, self._wants = metrics, wants
 
     def health(self) -> Health:
         """Give the health, why, and the figures it was judged by."""
@@ -68,13 +68,15 @@ class Condition:
         stall, lost = self._log.stall, self._intake.lost_since
         if stall is not None:
             return [stall.why]
-        if lost is not None:
+        if lost is not None and self._wants.fetching is None:
             causes = dict.fromkeys(cause for link in self._connections.links if (cause := link.health().cause))
             return [": ".join([f"not connected for {now - lost:.0f} s", *causes])]
         return []
 
     def _degraded(self, age: float | None) -> list[str]:
         why = []
+        if self._wants.fetching is not None:
+            why.append(f"fetching the past of {self._wants.fetching} before it is recorded")
         if self._intake.lost_since is None and age is not None and age > self._limits.stale_s:
             why.append(f"nothing has arrived for {age:.0f} s")
         behind, offset = self._clock.behind, self._venue_clock.offset
@@ -82,5 +84,5 @@ class Condition:
             why.append(f"the machine's clock stepped back: it shows {behind.wall} µs, recorded is {behind.ours} µs")
         if offset is not None and abs(offset) > MOST_OFFSET:
             why.append(f"the machine's clock is {-offset / _MICROS:+.1f} s from the venue's: set it right")
-        why.extend(self._refused.values())
+        why.extend(self._wants.refused.values())
         return why

@@ -24,30 +24,44 @@ async def past(
     channels: Sequence[str],
     candles: Sequence[tuple[str, int]],
     minutes: int,
+    most: int,
     now: Callable[[], int],
 ) -> AsyncIterator[Record]:
     """Yield what an instrument did before it is recorded, in order, up to the venue's present.
 
-    First ``candles``: of each timeframe as many as wanted that begin before the trades do. Then the trades of the
-    last ``minutes``, from a whole minute on, of each of ``channels`` (``trade``, ``aggregate``). ``now`` gives
-    the time of receipt (µs since the epoch, UTC). Raises what REST raises: `TransientError`, `VenueError`.
+    First the venue's closed ``candles``: of each timeframe as many as wanted that begin before the trades do, and
+    those since. Then the trades of the last ``minutes``, from a whole minute on, of each of ``channels`` (``trade``,
+    ``aggregate``); of more than ``most`` the latest. ``now`` gives the time of receipt (µs since the epoch, UTC).
+    Raises what REST raises: `TransientError`, `VenueError`.
     """
     present = await history.time(rest, venue)
     start = (present - minutes * MINUTE) // MINUTE * MINUTE
     for name, count in candles:
         tf = timeframe(name)
+        begin = tf.floor(start) - count * (tf.micros or _LONGEST_MONTH)
         try:
-            told = await history.klines(
-                rest, venue, instrument, name, tf.floor(start) - count * (tf.micros or _LONGEST_MONTH), start
-            )
+            told = await history.klines(rest, venue, instrument, name, begin, present)
         except UserError as error:
             _log.warning("no_venue_candles", instrument=instrument.name, timeframe=name, why=str(error))
             continue
         if told.rows:
             yield told.record(now())
-    for channel in channels if minutes else ():
-        first = await history.first_id(rest, venue, instrument, channel, start)
+    for channel in channels if minutes and most else ():
+        first = await _first_id(rest, venue, instrument, channel, start, most)
         if first is None:
             continue
         async for page in history.trades(rest, venue, instrument, channel, first, received=now):
             yield Record(Kind.TRADES, now(), page.to_ipc())
+
+
+async def _first_id(
+    rest: Rest, venue: Venue, instrument: Instrument, channel: str, start: int, most: int
+) -> int | None:
+    first = await history.first_id(rest, venue, instrument, channel, start)
+    newest = venue.read_trades(instrument, channel, await rest.get(venue.trades_request(instrument, channel)), 0)
+    if first is None or newest is None:
+        return first
+    latest = int(newest.ids.max()) - most + 1
+    if latest > first:
+        _log.warning("past_shortened", instrument=instrument.name, trades=most)
+    return max(first, latest)

@@ -102,7 +102,7 @@ class Recorder:
         clock = SteadyClock(known.received, wall=self._wall)
         venue_clock = VenueClock(venue, rest, clock, metrics)
         ticker = Ticker(known, log, clock, venue_clock)
-        wants = Subscriptions(self._feed, venue, rest, self._strategies)
+        wants = Subscriptions(self._feed, venue, rest, self._strategies, settings.catch_up_trades)
         catch_up = CatchUp(venue, rest, known, log, clock, metrics, wants.instruments, settings.catch_up_trades)
         intake = Intake(self._feed.name, log, clock, catch_up, metrics, wants.keys, ticker.connected)
         watch = Watch(settings.first_data_s, settings.stale_s)
@@ -110,7 +110,7 @@ class Recorder:
         connections = Connections(venue, wants.channels, intake, attempts, watch)
         wants.use(log, clock, known, connections)
         self._condition = Condition(
-            settings, log, clock, venue_clock, intake, connections, catch_up, known, metrics, wants.refused
+            settings, log, clock, venue_clock, intake, connections, catch_up, known, metrics, wants
         )
         try:
             await _first_to_fail(

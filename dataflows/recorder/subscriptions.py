@@ -35,11 +35,14 @@ class Subscriptions:
     """Hold the instruments of one feed, by name, and the streams of their trades.
 
     ``instruments`` and ``keys`` (stream to instrument and id space) change while the feed runs. ``refused`` maps
-    the instruments that are wanted but cannot be recorded to the reason.
+    the instruments that are wanted but cannot be recorded to the reason; ``fetching`` is the one whose past is
+    being fetched. The pasts of all instruments that are new together are ``most`` trades at most.
     """
 
-    def __init__(self, feed: FeedSettings, venue: Venue, rest: Rest, candles: Sequence[tuple[str, int]]) -> None:
-        self._feed, self._venue, self._rest, self._candles = feed, venue, rest, candles
+    def __init__(
+        self, feed: FeedSettings, venue: Venue, rest: Rest, candles: Sequence[tuple[str, int]], most: int
+    ) -> None:
+        self._feed, self._venue, self._rest, self._candles, self._most = feed, venue, rest, candles, most
         self.channels = feed.channels or (venue.trade_channel,)
         self._traded = tuple(channel for channel in self.channels if channel in SPACES)
         self._listed: dict[str, Instrument] = {}
@@ -47,6 +50,7 @@ class Subscriptions:
         self.instruments: dict[str, Instrument] = {}
         self.keys: dict[str, Key] = {}
         self.refused: dict[str, str] = {}
+        self.fetching: str | None = None
 
     def use(self, log: CommitLog, clock: SteadyClock, known: KnownTrades, connections: Connections) -> None:
         """Say where records go and who connects."""
@@ -124,17 +128,17 @@ class Subscriptions:
         new = [one for one in instruments if one.name not in recorded]
         await self._connections.add([one for one in instruments if one.name in recorded])
         for instrument in new:
-            await self._fetch_past(instrument)
+            self.fetching = instrument.name
+            await self._fetch_past(instrument, self._most // len(new))
+        self.fetching = None
         # Taken away again meanwhile.
         await self._connections.add([one for one in new if one.name in self.instruments])
 
-    async def _fetch_past(self, instrument: Instrument) -> None:
-        minutes = self._feed.history_minutes
+    async def _fetch_past(self, instrument: Instrument, most: int) -> None:
+        wanted = (self._traded, self._candles, self._feed.history_minutes, most)
         for left in reversed(range(PAST_TRIES)):
             try:
-                records = past(
-                    self._rest, self._venue, instrument, self._traded, self._candles, minutes, self._clock.now
-                )
+                records = past(self._rest, self._venue, instrument, *wanted, self._clock.now)
                 async for record in records:
                     self._log.put(record)
                     await self._log.room()

@@ -21,10 +21,10 @@ from storage.journal import Journal
 FEED = "f"
 
 
-def settings_of(data, urls, instruments=("simulated:BTC-USDT",), journal=None, **recorder):
+def settings_of(data, urls, instruments=("simulated:BTC-USDT",), journal=None, minutes=60, **recorder):
     return Settings(
         data=data,
-        feeds=(FeedSettings(name=FEED, venue="simulated", instruments=instruments, **urls),),
+        feeds=(FeedSettings(name=FEED, venue="simulated", instruments=instruments, history_minutes=minutes, **urls),),
         recorder=RecorderSettings(**recorder),
         journal=journal or JournalSettings(segment_bytes=1 << 20, max_bytes=1 << 28),
     )

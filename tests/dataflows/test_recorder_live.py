@@ -82,7 +82,7 @@ def test_an_instrument_that_is_new_gets_its_past_first(tmp_path, venue):
         assert {(c.instrument, c.timeframe) for c in candles} == {(BTC, "1m")}
         starts = [row[0] for row in candles[0].rows]
         assert starts == list(range(starts[0], starts[0] + len(starts) * MINUTE, MINUTE))
-        assert starts[-1] + MINUTE <= venue.trades["BTCUSDT"][0][1] * 1000
+        assert starts[-1] + MINUTE <= recorded.records[0].received_at
     with recording(settings), Recorded(settings) as recorded:
         recorded.wait_for(lambda r: [mark.mark for mark in r.marks()].count("connected") == 2)
         assert len(recorded.of(Kind.CANDLES)) == 1
