@@ -16,10 +16,6 @@ class Attempts:
 
     All links to one address take the same one. ``base`` and ``cap`` are seconds; ``draw`` gives a number
     between its two arguments.
-
-    Example:
-        >>> Attempts(limits).delay(failures=0)  # doctest: +SKIP
-        0.0
     """
 
     def __init__(

@@ -244,19 +244,21 @@ async def connect(url: str, limits: Limits, arrived: Callable[[], None], timeout
         uri = parse_uri(url)
     except (InvalidURI, ValueError):
         raise UserError(f"{url[:120]!r} is no websocket address: write ws:// or wss://") from None
-    socket = Socket(uri, limits, arrived)
+    socket, connected = Socket(uri, limits, arrived), False
     tls = _tls() if uri.secure else None
     try:
         async with asyncio.timeout(timeout):
             loop = asyncio.get_running_loop()
             await loop.create_connection(lambda: socket, uri.host, uri.port, ssl=tls, happy_eyeballs_delay=0.25)
             error = await socket.opened
+        connected = error is None
     except TimeoutError:
         raise TransientError(f"no connection within {timeout:g} s") from None
-    except (OSError, UnicodeError) as error:
-        raise TransientError(" ".join(str(error).split())[:200] or type(error).__name__) from None
+    except (OSError, UnicodeError) as failure:
+        raise TransientError(" ".join(str(failure).split())[:200] or type(failure).__name__) from None
     finally:
-        if not socket.opened.done() or socket.opened.cancelled():
+        # Also where we were cancelled just as the connection had come about.
+        if not connected:
             socket.fail("not connected")
     if error is not None:
         raise error

@@ -6,11 +6,7 @@ import struct
 
 import pytest
 
-from core.errors import UserError
-from exchanges.attempts import Attempts
-from exchanges.link import Link, Watch
-from exchanges.registry import venue
-from exchanges.venue import Connection, Heartbeat
+from exchanges.venue import Heartbeat
 
 ACK = b'{"result":null,"id":1}'
 HTML = b"<html><body>Please log in</body></html>"
@@ -261,31 +257,3 @@ def test_garbage_is_handed_on_as_it_is(raw_server, linked, sink_type, handshake,
 
     asyncio.run(run())
     assert sink.frames == [ACK, *garbage, numbered(7)]
-
-
-@pytest.mark.parametrize("url", ["http://127.0.0.1", "ws://", "127.0.0.1:80", "ws://a:99999", "ws://a#b"])
-def test_an_address_that_is_none_ends_the_link(sink_type, url) -> None:
-    async def run() -> None:
-        market = venue("binance")
-        link = Link(market, Connection(url, (), ()), sink_type(), Attempts(market.limits), Watch(1, 1))
-        with pytest.raises(UserError, match="write ws"):
-            await link.run()
-
-    asyncio.run(run())
-
-
-@pytest.mark.parametrize("url", ["ws://nowhere.invalid/x", f"ws://{'a' * 70}.invalid/x"])
-def test_a_name_that_is_not_found_is_tried_again(sink_type, url) -> None:
-    async def run() -> None:
-        market = venue("binance")
-        attempts = Attempts(market.limits, base=0.01, cap=0.01)
-        link = Link(market, Connection(url, (), ()), sink_type(), attempts, Watch(1, 1))
-        task = asyncio.create_task(link.run())
-        async with asyncio.timeout(20):
-            while link.health().failures < 2:
-                await asyncio.sleep(0.01)
-        assert link.health().cause
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    asyncio.run(run())
