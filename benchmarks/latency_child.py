@@ -103,7 +103,7 @@ async def client(port: str, noted: dict[str, float]) -> None:
 
 def watched(noted: dict[str, float]) -> None:
     """Note when signals are computed, and when they are committed."""
-    deciding, write = Watch.deciding, LedgerPartition.write_batch
+    deciding, write = Watch.deciding, LedgerPartition.write
 
     def note(what: str, signals: list) -> None:
         at = time.monotonic()
@@ -125,7 +125,7 @@ def watched(noted: dict[str, float]) -> None:
         write(self, items)
         note("committed", [one for one in items if isinstance(one, Signal)])
 
-    Watch.deciding, LedgerPartition.write_batch = computed, committed
+    Watch.deciding, LedgerPartition.write = computed, committed
 
 
 def component(role: str, data: Path, port: int) -> None:

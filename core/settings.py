@@ -132,7 +132,6 @@ class SimulatorSettings(_Section):
     port: int = Field(9443, ge=0, le=65_535)
     """0 takes a free one."""
     seed: int = Field(1, ge=0)
-    speed: float = Field(1.0, gt=0, le=1000)
     history_hours: int = Field(24, ge=1, le=24 * 30)
     """How much of the past the invented market has on its first day."""
 

@@ -9,15 +9,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from core.candle_fold import CandleFold, flush
 from core.candles import Candle
 from core.signals import Signal
-from core.timeframes import BASE, HOUR, MINUTE
+from core.timeframes import BASE, HOUR, MINUTE, SECOND
 from dataflows.decide import Deciding, Outcome, Placed
 from dataflows.steps import Advanced
 
 _SHARE_OF = 60
-_RATE_OVER = 10.0
+_RATE_OVER = 10 * SECOND
+_MOST_RECENT = 100_000
 _MINUTE = BASE[1].name
 
 
@@ -34,7 +37,8 @@ class _Watched:
     values: dict[str, float] = field(default_factory=dict)
     signal: Signal | None = None
     failed: bool = False
-    arrivals: deque[tuple[float, int]] = field(default_factory=lambda: deque([(0.0, 0)]))
+    recent: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=_MOST_RECENT))
+    advanced_at: float = 0.0
 
 
 class Board:
@@ -66,6 +70,9 @@ class Board:
                 if watched.traded_at is None or int(batch.ts[-1]) >= watched.traded_at:
                     watched.price, watched.traded_at = float(batch.price[-1]), int(batch.ts[-1])
                 watched.trades += len(batch)
+                newest = int(batch.ts[-1])
+                watched.recent.append((newest, int(np.count_nonzero(batch.ts > newest - _RATE_OVER))))
+                watched.advanced_at = self._clock()
             watched.forming = advanced.forming
             for candles in advanced.base:
                 if candles.timeframe == _MINUTE and len(candles):
@@ -134,17 +141,13 @@ def _told(name: str, watched: _Watched, now: float) -> dict[str, Any]:
 
 
 def _rate(watched: _Watched, now: float) -> float:
-    seen = watched.arrivals
-    if not seen[-1][0]:
-        seen.clear()
-        seen.append((now, watched.trades))
-        return 0.0
-    if now - seen[-1][0] >= 0.5:
-        seen.append((now, watched.trades))
-    while len(seen) > 2 and now - seen[1][0] >= _RATE_OVER:
+    """Give the trades a second of the venue's time, whatever the speed at which they came."""
+    seen = watched.recent
+    newest = max((at for at, _ in seen), default=0)
+    while seen and seen[0][0] <= newest - _RATE_OVER:
         seen.popleft()
-    passed = now - seen[0][0]
-    return (watched.trades - seen[0][1]) / passed if passed > 0 else 0.0
+    stale = (now - watched.advanced_at) * SECOND > _RATE_OVER
+    return 0.0 if stale else sum(count for _, count in seen) * SECOND / _RATE_OVER
 
 
 def _forming(watched: _Watched) -> Candle | None:

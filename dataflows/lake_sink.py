@@ -1,10 +1,11 @@
 """The lake as a sink: all rows of an epoch and the position they reach, in one transaction, at the epoch's edge."""
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
-import pyarrow as pa
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from core.candles import CandleBatch
@@ -12,6 +13,11 @@ from core.trades import TradeBatch
 from storage.lake import LakeWriter
 
 PARTITION = "market"
+
+_SMALL = 20_000
+"""Rows of an epoch that is committed in the background: it is written to the recovery store, too."""
+
+_Batch = TypeVar("_Batch", TradeBatch, CandleBatch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,12 @@ class LakeRows:
     candles: Sequence[CandleBatch]
     reached: int = -1
 
+    @property
+    def last_offset(self) -> int:
+        """Give the largest offset that this tells of."""
+        trades = [int(batch.offset.max()) for batch in self.trades]
+        return max([self.reached, *trades, *(int(batch.offset.max()) for batch in self.candles)])
+
 
 @dataclass(slots=True)
 class Written:
@@ -36,15 +48,29 @@ class Written:
     commits: int = 0
 
 
-class LakeSink(FixedPartitionedSink[LakeRows, None]):
-    """Write to the lake as its one author of live trades and of candles at revision 0.
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Hold the rows of an epoch whose commit has begun and is not known to have ended.
 
-    ``open_writer`` is called once, in the process that writes.
+    It is the sink's state in the recovery store: who recovers from there commits them, unless the lake has them.
     """
 
-    def __init__(self, open_writer: Callable[[], LakeWriter], written: Written) -> None:
+    rows: Sequence[LakeRows]
+
+
+class LakeSink(FixedPartitionedSink[LakeRows, Pending | None]):
+    """Write to the lake as its one author of live trades and of candles at revision 0.
+
+    ``open_writer`` is called once, in the process that writes. With ``background`` (one thread, shut down before the
+    writer's connection is closed) small epochs are committed beside the flow, which goes on meanwhile.
+    """
+
+    def __init__(
+        self, open_writer: Callable[[], LakeWriter], written: Written, background: Executor | None = None
+    ) -> None:
         self._open_writer = open_writer
         self._written = written
+        self._background = background
 
     def list_parts(self) -> list[str]:
         """Give the one partition."""
@@ -54,12 +80,15 @@ class LakeSink(FixedPartitionedSink[LakeRows, None]):
         """Send everything to it."""
         return 0
 
-    def build_part(self, step_id: str, for_part: str, resume_state: None) -> "LakePartition":
+    def build_part(self, step_id: str, for_part: str, resume_state: Pending | None) -> "LakePartition":
         """Open the lake; the positions are read from there, not from the recovery store."""
-        return LakePartition(self._open_writer(), self._written)
+        partition = LakePartition(self._open_writer(), self._written, self._background)
+        if resume_state is not None:
+            partition.write_batch(list(resume_state.rows))
+        return partition
 
 
-class LakePartition(StatefulSinkPartition[LakeRows, None]):
+class LakePartition(StatefulSinkPartition[LakeRows, Pending | None]):
     """Collect rows, and commit them when the epoch ends.
 
     Rows of different instruments do not arrive in the order of their offsets, so nothing is committed before all
@@ -67,42 +96,67 @@ class LakePartition(StatefulSinkPartition[LakeRows, None]):
     that the lake has committed are skipped.
     """
 
-    def __init__(self, writer: LakeWriter, written: Written) -> None:
+    def __init__(self, writer: LakeWriter, written: Written, background: Executor | None = None) -> None:
         self._writer = writer
         self._written = written
+        self._background = background
+        self._underway: Future[None] | None = None
         self._committed: Mapping[str, int] = writer.offsets()
-        self._reached: dict[str, int] = {}
-        self._trades: list[pa.RecordBatch] = []
-        self._candles: list[pa.RecordBatch] = []
+        self._rows: list[LakeRows] = []
 
     def write_batch(self, values: list[LakeRows]) -> None:
         """Collect the rows that are not committed yet."""
         for rows in values:
             after = self._committed.get(rows.feed, -1)
-            if rows.reached > after:
-                self._reached[rows.feed] = max(self._reached.get(rows.feed, -1), rows.reached)
-            for batch in rows.trades:
-                self._collect(rows.feed, batch, after, self._trades)
-            for candles in rows.candles:
-                self._collect(rows.feed, candles, after, self._candles)
+            trades = _behind(rows.trades, after)
+            candles = _behind(rows.candles, after)
+            if trades or candles or rows.reached > after:
+                self._rows.append(LakeRows(rows.feed, trades, candles, rows.reached))
 
-    def _collect(self, feed: str, batch: TradeBatch | CandleBatch, after: int, into: list[pa.RecordBatch]) -> None:
-        if len(batch) == 0:
-            return
-        if int(batch.offset.min()) <= after:
-            batch = batch.take(np.flatnonzero(batch.offset > after))
-            if len(batch) == 0:
-                return
-        into.append(batch.to_arrow())
-        self._reached[feed] = max(self._reached.get(feed, -1), int(batch.offset.max()))
+    def snapshot(self) -> Pending | None:
+        """Commit the epoch: trades, candles and positions together, or nothing, which fails the epoch.
 
-    def snapshot(self) -> None:
-        """Commit the epoch: trades, candles and positions together, or nothing, which fails the epoch."""
-        if not self._reached:
-            return
-        self._writer.commit(self._trades, self._candles, self._reached)
-        self._written.trades += sum(batch.num_rows for batch in self._trades)
-        self._written.candles += sum(batch.num_rows for batch in self._candles)
+        A small epoch is committed in the background, and is part of the state until that is known to be done; what
+        failed there fails the next epoch.
+        """
+        self._settle()
+        rows, self._rows = self._rows, []
+        if not rows:
+            return None
+        if self._background is None or _count(rows) > _SMALL:
+            self._commit(rows)
+            return None
+        self._underway = self._background.submit(self._commit, rows)
+        return Pending(rows)
+
+    def _settle(self) -> None:
+        underway, self._underway = self._underway, None
+        if underway is not None:
+            underway.result()
+
+    def _commit(self, rows: Sequence[LakeRows]) -> None:
+        trades = [batch.to_arrow() for one in rows for batch in one.trades]
+        candles = [batch.to_arrow() for one in rows for batch in one.candles]
+        reached: dict[str, int] = {}
+        for one in rows:
+            reached[one.feed] = max(one.last_offset, reached.get(one.feed, -1))
+        self._writer.commit(trades, candles, reached)
+        self._written.trades += sum(batch.num_rows for batch in trades)
+        self._written.candles += sum(batch.num_rows for batch in candles)
         self._written.commits += 1
-        self._committed = {**self._committed, **self._reached}
-        self._reached, self._trades, self._candles = {}, [], []
+        self._committed = {**self._committed, **reached}
+
+
+def _behind(batches: Sequence[_Batch], after: int) -> list[_Batch]:
+    """Give what of the batches lies behind an offset, without empty ones."""
+    found = []
+    for batch in batches:
+        if len(batch) and int(batch.offset.min()) <= after:
+            batch = batch.take(np.flatnonzero(batch.offset > after))
+        if len(batch):
+            found.append(batch)
+    return found
+
+
+def _count(rows: Sequence[LakeRows]) -> int:
+    return sum(sum(map(len, one.trades)) + sum(map(len, one.candles)) for one in rows)

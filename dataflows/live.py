@@ -5,15 +5,13 @@ again; a start is a recovery.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from threading import Event
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from core.errors import Busy
 from core.health import Health
 from core.settings import Settings
 from core.timeframes import BASE
@@ -25,54 +23,12 @@ from dataflows.running import run
 from dataflows.source import Reading
 from dataflows.system import System, opened
 from dataflows.watch import Watch
-from storage.data_folder import DataFolder
 from storage.lake import LakeWriter, reader
-from storage.ledger.ledger import Ledger
-from storage.ledger.server import serve
 
 _LAG_SECONDS = 5.0
 _PATIENCE_SECONDS = 10.0
 _SEEDED = 50
 _EVERY = 1.0
-
-
-class Component(Protocol):
-    """Run until ``stop`` is set; say when it is ready, and at any time how it is."""
-
-    def run(self, stop: Event, on_ready: Callable[[], None]) -> None: ...  # noqa: D102 - said above
-
-    def health(self) -> Health: ...  # noqa: D102
-
-
-class LedgerComponent:
-    """Keep the ledger's server running, and end with `TransientError` when it is gone."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._answered: float | None = None
-        self._took = 0.0
-
-    def run(self, stop: Event, on_ready: Callable[[], None]) -> None:
-        """Serve until told to stop."""
-        with serve(self._settings, DataFolder(self._settings.data)) as address, Ledger(address) as ledger:
-            self._ask(ledger)
-            on_ready()
-            while not stop.wait(_EVERY):
-                self._ask(ledger)
-
-    def _ask(self, ledger: Ledger) -> None:
-        began = time.monotonic()
-        ledger.ping()
-        self._answered = time.monotonic()
-        self._took = self._answered - began
-
-    def health(self) -> Health:
-        """Say whether the server answers."""
-        if self._answered is None:
-            return Health("down", ("the server is starting",))
-        silent = time.monotonic() - self._answered
-        slow = [f"no answer for {silent:.0f} s"] if silent > _LAG_SECONDS else []
-        return Health.judged([], slow, {"answer_seconds": round(self._took, 4)})
 
 
 class MarketComponent:
@@ -86,7 +42,7 @@ class MarketComponent:
 
     def run(self, stop: Event, on_ready: Callable[[], None]) -> None:
         """Run until told to stop; raise `Busy` where another process runs the dataflow of this data folder."""
-        with opened(self._settings, "market", hold=False) as system, _alone(system.ledger, "market"):
+        with opened(self._settings, "market", hold=False) as system, system.ledger.lease("market", _PATIENCE_SECONDS):
             for feed in self._settings.feeds:
                 system.ledger.register_feed(feed.name, feed.dialect)
             self._seed(system)
@@ -160,7 +116,7 @@ class ReviserComponent:
 
     def run(self, stop: Event, on_ready: Callable[[], None]) -> None:
         """Revise until told to stop; raise `Busy` where another reviser is at work."""
-        with opened(self._settings, "reviser", hold=False) as system, _alone(system.ledger, LEASE):
+        with opened(self._settings, "reviser", hold=False) as system, system.ledger.lease(LEASE, _PATIENCE_SECONDS):
             cursor = system.session.cursor()
             reviser = Reviser(system.ledger, cursor, LakeWriter(cursor, LEASE))
             on_ready()
@@ -181,19 +137,3 @@ class ReviserComponent:
         busy = time.monotonic() - self._rounds
         slow = [f"a round of revising takes {busy:.0f} s"] if busy > 60 else []
         return Health.judged(slow, [], {"minutes": self._total.minutes, "candles": self._total.candles})
-
-
-@contextmanager
-def _alone(ledger: Ledger, name: str) -> Iterator[None]:
-    """Hold a lease; a holder that is being killed is waited for."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    with ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(ledger.lease(name))
-                break
-            except Busy:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
-        yield

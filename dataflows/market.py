@@ -15,6 +15,7 @@ from core.settings import CandleSettings
 from dataflows.decide import History, Placed, decide
 from dataflows.decode import Arrivals, Decoder, Reached
 from dataflows.lake_sink import PARTITION, LakeRows, LakeSink
+from dataflows.ledger_sink import PARTITION as LEDGER
 from dataflows.ledger_sink import LedgerSink
 from dataflows.source import JournalSource
 from dataflows.steps import Advanced, check_continuity, form_candles
@@ -57,7 +58,7 @@ def market(
     op.output("lake", op.merge("lake_input", op.filter_map("lake_rows", advanced, _lake_rows), reached), lake)
     told = op.filter_map("told", advanced, lambda item: item[1] if _tells(item[1]) else None)
     rows: Any = op.merge("ledger_rows", op.key_rm("noted_rows", noted), told, op.key_rm("outcome_rows", outcomes))
-    op.output("ledger", rows, ledger)
+    op.output("ledger", op.map("ledger_keyed", rows, _to_ledger), ledger)
     return flow
 
 
@@ -76,6 +77,10 @@ def _position(item: tuple[str, Any]) -> tuple[str, LakeRows] | None:
     if not isinstance(item[1], Reached):
         return None
     return PARTITION, LakeRows(item[1].feed, (), (), item[1].offset)
+
+
+def _to_ledger(row: Any) -> tuple[str, Any]:
+    return LEDGER, row
 
 
 def _tells(advanced: Advanced) -> bool:

@@ -1,6 +1,7 @@
 """The parts of a running system, opened together: data folder, ledger, lake, journal, and the flow over them."""
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,8 @@ from storage.ledger.ledger import Ledger
 from storage.ledger.schema import migrate
 from storage.ledger.server import serve
 
+_PATIENCE_SECONDS = 60.0
+
 
 @dataclass(slots=True)
 class System:
@@ -39,6 +42,8 @@ class System:
     journal: Journal
     ledger: Ledger
     session: Session
+    closing: ExitStack
+    """What ends before the parts above do."""
     written: Written = field(default_factory=Written)
     told: Told = field(default_factory=Told)
     _turn: Lock = field(default_factory=Lock)
@@ -57,7 +62,16 @@ class System:
         return Reading(until, seen)
 
     def flow(self, reading: Reading, limit: int = RECORDS, watch: Watch | None = None) -> Dataflow:
-        """Wire the market dataflow over every feed that the ledger knows, ``limit`` journal records an item."""
+        """Wire the market dataflow over every feed that the ledger knows, ``limit`` journal records an item.
+
+        A flow that is watched is a live one: its sinks write beside it.
+        """
+
+        def beside(name: str) -> Executor | None:
+            if watch is None:
+                return None
+            return self.closing.enter_context(ThreadPoolExecutor(1, thread_name_prefix=name))
+
         feeds = self.ledger.feeds()
         self._refuse_to_forget(feeds)
         return market(
@@ -66,8 +80,8 @@ class System:
             self.settings.candles,
             place(self.settings),
             self._history,
-            LakeSink(lambda: LakeWriter(self.session.cursor(), PARTITION), self.written),
-            LedgerSink(lambda: Ledger(self.address), self.told),
+            LakeSink(lambda: LakeWriter(self.session.cursor(), PARTITION), self.written, beside("lake")),
+            LedgerSink(lambda: Ledger(self.address), self.told, beside("ledger")),
             watch,
         )
 
@@ -119,10 +133,12 @@ def opened(settings: Settings, command: str, *, hold: bool = True) -> Iterator[S
             stack.enter_context(folder.hold(command))
         address = stack.enter_context(serve(settings, folder))
         migrate(address)
-        session = lake.connect(address, lake_path(settings, folder), read_only=False)
-        stack.callback(session.close)
-        lake.create(session)
         ledger = stack.enter_context(Ledger(address))
+        with ledger.lease("lake schema", _PATIENCE_SECONDS):
+            # Two processes that meet an empty catalog at once would both begin to fill it.
+            session = lake.connect(address, lake_path(settings, folder), read_only=False)
+            stack.callback(session.close)
+            lake.create(session)
         journal = stack.enter_context(
             Journal(
                 folder.journal,
@@ -130,4 +146,4 @@ def opened(settings: Settings, command: str, *, hold: bool = True) -> Iterator[S
                 max_bytes=settings.journal.max_bytes,
             )
         )
-        yield System(settings, folder, address, journal, ledger, session)
+        yield System(settings, folder, address, journal, ledger, session, stack.enter_context(ExitStack()))

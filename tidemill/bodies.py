@@ -38,9 +38,9 @@ def body(component: str, settings: Settings, registry: CollectorRegistry, listen
         return SimulatorBody(settings, listening)
     if component == "recorder":
         return LiveBody(load("dataflows.recorder.component").RecorderComponent(settings, registry))
-    live = load("dataflows.live")
     if component == "ledger":
-        return LiveBody(live.LedgerComponent(settings))
+        return LiveBody(load("dataflows.keeper").LedgerComponent(settings))
+    live = load("dataflows.live")
     if component == "market":
         market = live.MarketComponent(settings, registry)
         return LiveBody(market, {"/board": market.board})
@@ -75,7 +75,7 @@ class SimulatorBody:
         )
         with closing(tape), self._socket() as serving:
             # Asked again: drawing a first history takes seconds.
-            clock = load("simulator.clock").MarketClock(wanted.speed, time.time_ns() // 1_000)
+            clock = load("simulator.clock").MarketClock(1.0, time.time_ns() // 1_000)
             self._exchange = load("simulator.exchange").SimulatedExchange(tape, clock)
             load("simulator.server").serve(self._exchange, [serving], on_ready, stop)
 

@@ -4,13 +4,13 @@ import socket
 import sys
 from collections.abc import Sequence
 
-from core.settings import FeedSettings, Settings
+from core.settings import Settings
 from storage.data_folder import DataFolder
 from tidemill.child import Spec
 from tidemill.components import port
 from tidemill.endpoint import HOST, listen
 from tidemill.lifeline import settings_line
-from tidemill.liveness import SIMULATED, needed
+from tidemill.liveness import needed, served_here
 
 
 def check_ports(settings: Settings) -> None:
@@ -25,7 +25,7 @@ def served_by(settings: Settings, exchange: socket.socket) -> Settings:
     """Give the settings with the simulator's address in each feed that it serves."""
     address = f"{HOST}:{exchange.getsockname()[1]}"
     there = {"websocket_url": f"ws://{address}", "rest_url": f"http://{address}"}
-    feeds = tuple(feed.model_copy(update=there) if _invented(feed) else feed for feed in settings.feeds)
+    feeds = tuple(feed.model_copy(update=there) if served_here(feed) else feed for feed in settings.feeds)
     return settings.model_copy(update={"feeds": feeds})
 
 
@@ -47,7 +47,3 @@ def _spec(name: str, told: bytes, folder: DataFolder, log: str | None, exchange:
         return [*command, f"--lifeline={lifeline}", *listening]
 
     return Spec(name, argv, folder.logs / f"{name}.log", told, passed)
-
-
-def _invented(feed: FeedSettings) -> bool:
-    return feed.dialect == SIMULATED and feed.websocket_url is None and feed.rest_url is None

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from core.errors import TransientError, UserError
 from core.health import State
-from core.settings import Settings
+from core.settings import FeedSettings, Settings
 from storage.data_folder import DataFolder
 from tidemill.components import COMPONENTS
 from tidemill.endpoint import HOST, ask
@@ -48,6 +48,11 @@ class _Answer(msgspec.Struct):
     figures: dict[str, float | int | str | None] = {}
 
 
+def served_here(feed: FeedSettings) -> bool:
+    """Tell whether a feed is that of our own simulator: one with an address has its exchange elsewhere."""
+    return feed.dialect == SIMULATED and feed.websocket_url is None and feed.rest_url is None
+
+
 def needed(settings: Settings) -> tuple[str, ...]:
     """Give the components that these settings need, in the order in which they start.
 
@@ -55,7 +60,7 @@ def needed(settings: Settings) -> tuple[str, ...]:
         >>> needed(Settings())
         ('supervisor', 'ledger', 'simulator', 'recorder', 'market', 'reviser')
     """
-    simulated = any(feed.dialect == SIMULATED for feed in settings.feeds)
+    simulated = any(served_here(feed) for feed in settings.feeds)
     return tuple(name for name in COMPONENTS if simulated or name != "simulator")
 
 

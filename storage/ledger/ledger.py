@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
@@ -19,6 +20,8 @@ from storage.ledger.address import Address
 from storage.ledger.completeness import GapState
 from storage.ledger.connection import connect, typed_errors
 from storage.ledger.sources import QuarantineCount
+
+_BETWEEN_TRIES = 0.02
 
 
 class Ledger:
@@ -194,18 +197,21 @@ class Ledger:
             cursor.execute("SELECT 1")
 
     @contextmanager
-    def lease(self, name: str) -> Iterator[None]:
+    def lease(self, name: str, patience: float = 0.0) -> Iterator[None]:
         """Hold a lease, on a connection of its own; raise `Busy` naming the process that holds it.
 
-        The server ends the lease with the connection, however the process ends.
+        The server ends the lease with the connection, however the process ends. Another holder is waited for, for
+        ``patience`` seconds.
         """
         key = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
+        deadline = time.monotonic() + patience
         connection = connect(self._address, self._address.ledger_db)
         try:
             with typed_errors(self._address):
-                taken = connection.execute("SELECT pg_try_advisory_lock(%s)", [key]).fetchone()
-                if not (taken and taken[0]):
-                    raise Busy(f"{name!r} is held by {_holder(connection, key)}: wait for it, or stop it")
+                while not _taken(connection, key):
+                    if time.monotonic() >= deadline:
+                        raise Busy(f"{name!r} is held by {_holder(connection, key)}: wait for it, or stop it")
+                    time.sleep(_BETWEEN_TRIES)
             yield
         finally:
             connection.close()
@@ -225,6 +231,11 @@ WHERE locktype = 'advisory' AND granted AND objsubid = 1
   AND classid::bigint = (%(key)s::bigint >> 32) & 4294967295 AND objid::bigint = %(key)s::bigint & 4294967295
   AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
+
+
+def _taken(connection: psycopg.Connection[Any], key: int) -> bool:
+    found = connection.execute("SELECT pg_try_advisory_lock(%s)", [key]).fetchone()
+    return bool(found and found[0])
 
 
 def _holder(connection: psycopg.Connection[Any], key: int) -> str:

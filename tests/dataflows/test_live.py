@@ -13,7 +13,8 @@ from core.errors import Busy, TransientError
 from core.records import Kind, Record, Tick
 from core.settings import FeedSettings, Settings, StrategySettings
 from core.timeframes import MINUTE
-from dataflows.live import LedgerComponent, MarketComponent, ReviserComponent
+from dataflows.keeper import LedgerComponent
+from dataflows.live import MarketComponent, ReviserComponent
 from dataflows.system import opened
 from simulator.frames import frames
 from simulator.market import START, InventedMarket

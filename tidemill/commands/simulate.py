@@ -133,7 +133,7 @@ def _clock(
         raise UserError(f"--start {_shown(at)} is not in the market: it begins at {_shown(tape.start)}{end} (UTC)")
     # Whole minutes, so that candles begin with a minute. A trade of the very beginning is still to come: it is sent.
     shift = (time.time_ns() // 1000 - at) // MINUTE * MINUTE if now else 0
-    clock = MarketClock(settings.simulator.speed if speed is None else speed, at - 1, shift)
+    clock = MarketClock(1.0 if speed is None else speed, at - 1, shift)
     if waits:
         clock.pause()
         # It has been running since it was made.

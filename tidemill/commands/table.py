@@ -25,7 +25,7 @@ COMMANDS: dict[str, Command] = {
     command.name: command
     for command in (
         Command("up", "Run the whole system and watch it."),
-        Command("run", "Run one component of the system, for a service manager of your own."),
+        Command("run", "Run one component alone, for a service manager."),
         Command("replay", "Send recorded frames or trades through the live path into the lake."),
         Command("parse", "Print the records that frames of a venue hold, as JSON lines."),
         Command("sql", "Ask the lake and the ledger in SQL."),
