@@ -25,7 +25,15 @@ from storage.journal import Journal
 _log = structlog.get_logger(__name__)
 
 PACE_SECONDS = 0.002
-"""Groups begin at least this far apart: each costs a hand-over and a sync, whatever it holds."""
+BUSY_PACE_SECONDS = 0.004
+BUSY_RATE = 7_500
+"""Groups begin at least this far apart, the second from this rate (records/s) on.
+
+Each costs a hand-over and a sync, whatever it holds: measured, 2 ms at 10,000 frames/s cost a third more CPU than
+4 ms, and at low rates nobody waits at all.
+"""
+
+_DISK_SECONDS = 0.1
 
 FOLLOW_SECONDS = 0.2
 FOLLOW_RECORDS = 4_096
@@ -92,7 +100,7 @@ class CommitLog:
         self._hurried = self._closing = False
         self._pending: list[list[Record]] = []
         self._pending_first = self._pending_count = 0
-        self._pending_since = self._next_group = 0.0
+        self._pending_since = self._next_group = self._group_began = self._disk_seen = 0.0
         self._thread = Thread(target=self._run, name=f"recorder-{feed}", daemon=True)
 
     async def open(self) -> None:
@@ -202,11 +210,13 @@ class CommitLog:
         return self._append(group)
 
     def _append(self, group: _Arrived) -> bool:
-        self._next_group = time.monotonic() + PACE_SECONDS
+        began = time.monotonic()
+        busy = len(group.records) > BUSY_RATE * (began - self._group_began)
+        self._group_began, self._next_group = began, began + (BUSY_PACE_SECONDS if busy else PACE_SECONDS)
         while True:
             began = time.monotonic()
             try:
-                refuse_full_disk(self._disk, self._segment_bytes)
+                self._refuse_full_disk(began)
                 last = self._journal.append(self._feed, group.records)
             except TransientError as error:
                 self._hold(Stall("journal_full" if isinstance(error, JournalFull) else "disk", str(error)))
@@ -220,6 +230,11 @@ class CommitLog:
         self._hold(None)
         self._account(group, last, time.monotonic() - began)
         return True
+
+    def _refuse_full_disk(self, now: float) -> None:
+        if now - self._disk_seen >= _DISK_SECONDS or self.stall is not None:
+            refuse_full_disk(self._disk, self._segment_bytes)
+            self._disk_seen = now
 
     def _account(self, group: _Arrived, last: int, seconds: float) -> None:
         if not self._pending:
