@@ -75,6 +75,16 @@ class Arena:
             )
         self.seen.add(self.up.pid)
 
+    def restart(self) -> None:
+        """Start `up` again where it was killed."""
+        code = None if self.up is None else self.up.poll()
+        # Right after a kill its children may still hold what it needs: that is told by 1.
+        assert code in (None, 1, -signal.SIGKILL), (
+            f"up ended with {code}: {(self.folder / 'up.log').read_text()[-800:]}"
+        )
+        if code is not None:
+            self.start()
+
     def pid(self, victim: str) -> int | None:
         """Give the process of a component or of PostgreSQL, None while there is none."""
         with contextlib.suppress(OSError, ValueError, IndexError, KeyError, StopIteration):
