@@ -68,13 +68,15 @@ class Condition:
         stall, lost = self._log.stall, self._intake.lost_since
         if stall is not None:
             return [stall.why]
-        if lost is not None and self._wants.fetching is None:
+        if lost is not None and self._wants.fetching is None and self._wants.instruments:
             causes = dict.fromkeys(cause for link in self._connections.links if (cause := link.health().cause))
             return [": ".join([f"not connected for {now - lost:.0f} s", *causes])]
         return []
 
     def _degraded(self, age: float | None) -> list[str]:
         why = []
+        if not self._wants.instruments:
+            why.append("no instrument to record")
         if self._wants.fetching is not None:
             why.append(f"fetching the past of {self._wants.fetching} before it is recorded")
         if self._intake.lost_since is None and age is not None and age > self._limits.stale_s:

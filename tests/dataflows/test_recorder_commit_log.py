@@ -37,7 +37,7 @@ def stored(journal):
 PUTS = st.lists(st.lists(st.binary(max_size=40), max_size=20) | st.just("mark"), max_size=25)
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(PUTS)
 def test_what_is_put_is_stored_once_in_order_and_followed(tmp_path_factory, puts):
     folder = tmp_path_factory.mktemp("log")

@@ -142,6 +142,9 @@ def test_instruments_are_added_and_removed_while_it_runs(tmp_path, venue):
         venue.wait_for(subscribed("ethusdt@trade"))
         assert [mark.mark for mark in recorded.marks()] == ["connected"]
         assert component.health().state == "healthy"
+        inbox.submit(Command("unsubscribe", FEED, {"instrument": ETH}))
+        venue.wait_for(lambda v: not v.connections)
+        recorded.wait_for(lambda r: component.health().why == (f"{FEED}: no instrument to record",))
 
 
 def test_commands_are_remembered_and_acted_on_after_a_start(tmp_path, venue):
@@ -158,7 +161,8 @@ def test_commands_are_remembered_and_acted_on_after_a_start(tmp_path, venue):
         assert ["refused" in command.values for command in recorded.commands()] == [False, True, False]
 
 
-def test_ticks_tell_the_venues_time_and_never_go_back(tmp_path, venue):
+def test_ticks_tell_the_venues_time_and_never_go_back(tmp_path, venue, monkeypatch):
+    monkeypatch.setattr("dataflows.recorder.ticks.TICK_SECONDS", 0.25)
     venue.shift_ms = -3_600_000
     settings = settings_of(tmp_path, venue.urls)
     with recording(settings) as component, Recorded(settings) as recorded:

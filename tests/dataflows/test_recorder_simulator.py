@@ -109,12 +109,13 @@ def test_what_was_traded_is_recorded_to_the_last_digit(tmp_path, served, monkeyp
         assert got.ts[0] <= served.began - 9 * MINUTE
 
 
-def test_a_market_that_stands_still_lets_no_venue_time_pass(tmp_path, served):
+def test_a_market_that_stands_still_lets_no_venue_time_pass(tmp_path, served, monkeypatch):
+    monkeypatch.setattr("dataflows.recorder.ticks.TICK_SECONDS", 0.25)
     settings = settings_of(tmp_path / "data", served.urls, NAMES, minutes=10)
     with recording(settings), Recorded(settings) as recorded:
         recorded.wait_for(lambda r: len(r.ticks()) >= 1)
         stands_at = served.ask("pause")["now"]
-        time.sleep(2.5)
+        time.sleep(0.8)
         assert recorded.ticks()[-1] <= stands_at
         served.ask("resume")
         recorded.wait_for(lambda r: r.ticks()[-1] > stands_at)
