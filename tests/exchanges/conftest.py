@@ -228,11 +228,15 @@ def raw_server():
             yield server.sockets[0].getsockname()[1]
         finally:
             server.close()
+            # What was accepted just now becomes a task within a few turns of the loop.
+            for _ in range(10):
+                await asyncio.sleep(0)
             for task, writer in zip(tasks, writers, strict=True):
                 task.cancel()
                 writer.transport.abort()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await asyncio.sleep(0)
+            for _ in range(10):
+                await asyncio.sleep(0)
 
     return serve
 

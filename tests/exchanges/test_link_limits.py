@@ -222,10 +222,10 @@ def test_a_client_that_begins_the_heartbeat_does(linked, sink_type, raw_server, 
                 writer.write(b"\x8a\x00")
 
     async def run() -> None:
-        heartbeat = Heartbeat("client", interval=0.05, timeout=0.4, payload=payload)
+        heartbeat = Heartbeat("client", interval=0.02, timeout=0.8, payload=payload)
         sink = sink_type(quiet=True)
-        async with raw_server(serve_beats) as port, linked(port, sink, heartbeat=heartbeat, messages=50):
-            await until(lambda: len(beats) > 12)
+        async with raw_server(serve_beats) as port, linked(port, sink, heartbeat=heartbeat, messages=1000):
+            await until(lambda: len(beats) > 60)
             assert sink.marks() == ["connected"], "answered pings keep it alive"
 
     asyncio.run(run())
