@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import candles, journal, market
+from benchmarks import candles, journal, latency, market, recorder
 from benchmarks.machine import described
 from benchmarks.table import Row, kept, printed
 
@@ -15,6 +15,8 @@ WORKS: Mapping[str, Callable[[bool], list[Row]]] = {
     "journal": journal.rows,
     "candles": candles.rows,
     "market": market.rows,
+    "recorder": recorder.rows,
+    "latency": latency.rows,
 }
 
 

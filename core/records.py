@@ -33,9 +33,11 @@ class Kind(IntEnum):
     """The venue's own candles from before the recording, to warm strategies with: `VenueCandles`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """Hold one record: its kind, when it was received (µs since the epoch, UTC) and its bytes."""
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """Hold one record: its kind, when it was received (µs since the epoch, UTC) and its bytes.
+
+    A struct that the garbage collector passes over: a recorder makes one a frame.
+    """
 
     kind: Kind
     received_at: int

@@ -17,6 +17,9 @@ PARTITION = "market"
 _SMALL = 20_000
 """Rows of an epoch that is committed in the background: it is written to the recovery store, too."""
 
+EPOCHS = 4
+"""So many small epochs are committed together: each commit makes new files."""
+
 _Batch = TypeVar("_Batch", TradeBatch, CandleBatch)
 
 
@@ -50,9 +53,9 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Hold the rows of an epoch whose commit has begun and is not known to have ended.
+    """Hold the rows of the last epochs that are not known to be committed.
 
-    It is the sink's state in the recovery store: who recovers from there commits them, unless the lake has them.
+    They are the sink's state in the recovery store: who recovers from there commits them, unless the lake has them.
     """
 
     rows: Sequence[LakeRows]
@@ -103,6 +106,8 @@ class LakePartition(StatefulSinkPartition[LakeRows, Pending | None]):
         self._underway: Future[None] | None = None
         self._committed: Mapping[str, int] = writer.offsets()
         self._rows: list[LakeRows] = []
+        self._committing: list[LakeRows] = []
+        self._epochs = 0
 
     def write_batch(self, values: list[LakeRows]) -> None:
         """Collect the rows that are not committed yet."""
@@ -116,22 +121,29 @@ class LakePartition(StatefulSinkPartition[LakeRows, Pending | None]):
     def snapshot(self) -> Pending | None:
         """Commit the epoch: trades, candles and positions together, or nothing, which fails the epoch.
 
-        A small epoch is committed in the background, and is part of the state until that is known to be done; what
-        failed there fails the next epoch.
+        Small epochs are committed in the background, a few together, and are part of the state until that is known
+        to be done; what failed there fails a later epoch.
         """
-        self._settle()
-        rows, self._rows = self._rows, []
-        if not rows:
+        self._settle(wait=False)
+        count = _count(self._rows)
+        if self._background is None or count > _SMALL:
+            self._settle(wait=True)
+            if self._rows:
+                self._commit(self._rows)
+            self._rows, self._epochs = [], 0
             return None
-        if self._background is None or _count(rows) > _SMALL:
-            self._commit(rows)
-            return None
-        self._underway = self._background.submit(self._commit, rows)
-        return Pending(rows)
+        self._epochs += bool(self._rows)
+        if self._epochs >= EPOCHS or count > _SMALL // EPOCHS:
+            self._settle(wait=True)
+            self._committing, self._rows, self._epochs = self._rows, [], 0
+            self._underway = self._background.submit(self._commit, self._committing)
+        pending = [*self._committing, *self._rows]
+        return Pending(pending) if pending else None
 
-    def _settle(self) -> None:
-        underway, self._underway = self._underway, None
-        if underway is not None:
+    def _settle(self, wait: bool) -> None:
+        underway = self._underway
+        if underway is not None and (wait or underway.done()):
+            self._underway, self._committing = None, []
             underway.result()
 
     def _commit(self, rows: Sequence[LakeRows]) -> None:

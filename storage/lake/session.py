@@ -33,6 +33,9 @@ def connect(address: Address, data_path: str, *, read_only: bool) -> duckdb.Duck
         for statement in session_statements(data_path):
             connection.execute(statement)
         connection.execute(attach_lake(address, data_path, read_only=read_only))
+        if not read_only:
+            # Who writes runs for weeks, and reads each file about once: keeping them would fill the memory.
+            connection.execute("SET enable_external_file_cache = false")
     return connection
 
 
