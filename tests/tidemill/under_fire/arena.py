@@ -1,14 +1,15 @@
-"""The arena of the kill tests: an exchange, `tidemill up` recording it, and what can be done to them."""
+"""The arena: an exchange and `tidemill up` recording it, in processes of their own, and what is done to them."""
 
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,12 @@ import exchange as exchange_process
 NAMES = ("simulated:BTC-USDT", "simulated:ETH-USDT", "simulated:SOL-USDT")
 COMPONENTS = ("supervisor", "ledger", "recorder", "market", "reviser")
 
-_CONFIG = """
+_COMMON = """
 data = "{data}"
 [metrics]
 port = 0
+"""
+_INVENTED = """
 [candles]
 timeframes = ["1m", "5m"]
 [[strategies]]
@@ -36,8 +39,8 @@ params = {{ length = 3, oversold = 45, overbought = 55 }}
 [[feeds]]
 name = "simulated"
 instruments = ["simulated:BTC-USDT", "simulated:ETH-USDT", "simulated:SOL-USDT"]
-websocket_url = "ws://127.0.0.1:{port}"
-rest_url = "http://127.0.0.1:{port}"
+websocket_url = "ws://127.0.0.1:{ports[0]}"
+rest_url = "http://127.0.0.1:{ports[0]}"
 history_minutes = {history}
 [recorder]
 first_data_s = 3
@@ -45,24 +48,60 @@ stale_s = 3
 """
 
 
-class Arena:
-    """Run the exchange and `up` in processes of their own; every process that was seen is remembered."""
+class Exchange:
+    """Run a command that serves an exchange; its port is what it prints after this machine's address.
 
-    def __init__(self, folder: Path, rate: float, speed: float, seed: int, history: int = 3) -> None:
-        self.folder, self.rate, self.seed = folder, rate, seed
+    A number alone on a line will do, too.
+    """
+
+    def __init__(self, folder: Path, argv: Sequence[str]) -> None:
+        self._log = folder / "exchange.log"
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=log, text=True)
+        self.port = self._announced()
+
+    def _announced(self) -> int:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if found := re.search(r"(?:^|127\.0\.0\.1:)([0-9]+)", line):
+                return int(found[1])
+        raise AssertionError(f"the exchange ended with {self._process.wait()}; see {self._log}")
+
+    def ask(self, what: str, method: str = "GET", **values: Any) -> dict[str, Any]:
+        """Ask the exchange's operator."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/tidemill/{what}",
+            json.dumps(values).encode() if method == "POST" else None,
+            method=method,
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return found
+
+    def close(self) -> None:
+        """End it."""
+        self._process.terminate()
+        self._process.wait(30)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+class Arena:
+    """Run exchanges and `up` in processes of their own; every process that was seen is remembered.
+
+    ``config`` is the settings, in which ``{ports[0]}`` stands for the first exchange's port.
+    """
+
+    def __init__(self, folder: Path, config: str, *exchanges: Sequence[str]) -> None:
+        self.folder = folder
         self.config = folder / "tidemill.toml"
         self.seen: set[int] = set()
-        self._exchange = subprocess.Popen(
-            [sys.executable, exchange_process.__file__, str(rate), str(speed), str(seed)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._exchange.stdout is not None
-        self.port = int(self._exchange.stdout.readline())
-        self.config.write_text(_CONFIG.format(data=folder / "data", port=self.port, history=history))
+        self.up: subprocess.Popen[bytes] | None = None
+        self.exchanges = [Exchange(folder, argv) for argv in exchanges]
+        ports = [exchange.port for exchange in self.exchanges]
+        self.config.write_text((_COMMON + config).format(data=folder / "data", ports=ports))
         self.settings: Settings = load(self.config, None, {})
         self.data = DataFolder(self.settings.data)
-        self.up: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start `up`."""
@@ -112,17 +151,6 @@ class Arena:
             self.up.wait()
         return True
 
-    def ask(self, what: str, method: str = "GET", **values: Any) -> dict[str, Any]:
-        """Ask the exchange's operator."""
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}/tidemill/{what}",
-            json.dumps(values).encode() if method == "POST" else None,
-            method=method,
-        )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            found: dict[str, Any] = json.load(answer)
-        return found
-
     def note_processes(self) -> None:
         """Remember every process that runs now."""
         for component in (*COMPONENTS, "postgres"):
@@ -139,10 +167,8 @@ class Arena:
         if self.up is not None and self.up.poll() is None:
             self.up.kill()
             self.up.wait()
-        self._exchange.terminate()
-        self._exchange.wait(30)
-        if self._exchange.stdout is not None:
-            self._exchange.stdout.close()
+        for exchange in self.exchanges:
+            exchange.close()
 
     def left_over(self, patience: float = 15.0) -> list[int]:
         """Give the processes of ours that do not end."""
@@ -162,6 +188,16 @@ class Arena:
                 yield session, ledger
             finally:
                 session.close()
+
+
+class InventedArena(Arena):
+    """Let the exchange have the invented market of `exchange`, which can be drawn again to know what was sent."""
+
+    def __init__(self, folder: Path, rate: float, speed: float, seed: int, history: int = 3) -> None:
+        self.rate, self.seed = rate, seed
+        argv = [sys.executable, exchange_process.__file__, str(rate), str(speed), str(seed)]
+        super().__init__(folder, _INVENTED.replace("{history}", str(history)), argv)
+        self.exchange = self.exchanges[0]
 
 
 def _heeding() -> None:
