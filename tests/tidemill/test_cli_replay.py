@@ -96,16 +96,3 @@ def test_a_replay_that_is_stopped_is_finished_by_the_next(
     said(capfd, *replay, "--json")
     counted = said(capfd, "sql", "SELECT count(*) AS n FROM trades", "--format", "json", "--data", str(data))
     assert counted == [{"n": sum(recording.trades.values())}]
-
-
-def test_up_shows_a_market_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    up = ["up", "--hours", "1", "--data", str(tmp_path / "data")]
-    assert cli.run(up) == 0
-    first = capfd.readouterr().out
-    assert first.count("5m candles") == 3
-    assert "2025-01-06 00:55:00" in first
-    assert "Nothing was new" not in first
-    assert cli.run(up) == 0
-    second = capfd.readouterr().out
-    assert "Nothing was new" in second
-    assert second[second.index("simulated:BTC-USDT") :] == first[first.index("simulated:BTC-USDT") :]

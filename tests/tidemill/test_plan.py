@@ -120,9 +120,12 @@ def test_the_simulator_is_needed_by_a_simulated_feed_only() -> None:
     assert compare(Settings(), Settings()).empty
 
 
-def test_the_address_that_up_gives_a_simulated_feed_is_no_change() -> None:
+def test_a_simulated_feed_with_an_address_of_its_own_needs_no_simulator() -> None:
     told = Settings().feeds[0].model_copy(update={"websocket_url": "ws://127.0.0.1:4", "rest_url": "http://x"})
-    assert compare(Settings(feeds=(told,)), Settings()).empty
+    assert compare(Settings(feeds=(told,)), Settings()).components.start == ("simulator",)
+
+
+def test_another_address_of_a_real_feed_is_a_change() -> None:
     real = FeedSettings(name="binance", instruments=(BTC,), rest_url="http://elsewhere")
     assert compare(Settings(feeds=(real.model_copy(update={"rest_url": None}),)), Settings(feeds=(real,))).settings
 
