@@ -11,7 +11,7 @@ import numpy as np
 from core.candle_fold import to_integers
 from core.errors import IntegrityError, MalformedFrame, UserError
 from core.instruments import Instrument
-from core.records import Kind, Mark, Quarantined, RecordBlock, Tick, VenueCandles
+from core.records import Command, Kind, Mark, Quarantined, RecordBlock, Tick, VenueCandles
 from core.timeframes import HOUR, timeframe
 from core.trades import TradeBatch
 from dataflows import warm_up
@@ -28,6 +28,7 @@ Taken as it is, one trade from the future would make all that follow late.
 
 _MARK = msgspec.json.Decoder(Mark)
 _TICK = msgspec.json.Decoder(Tick)
+_COMMAND = msgspec.json.Decoder(Command)
 _CANDLES = msgspec.json.Decoder(VenueCandles)
 
 
@@ -74,6 +75,8 @@ class Decoder:
     def __call__(self, known: dict[str, str] | None, block: RecordBlock) -> tuple[dict[str, str], list[Decoded]]:
         """Decode a block. The state maps the instruments that the feed has brought so far to their id space."""
         known = dict(known or {})
+        if len(block) == 0:
+            return known, [Reached(block.feed, block.last_offset)]
         found: list[Decoded] = []
         for part in _of_one_kind(block):
             kind = int(part.kinds[0])
@@ -112,12 +115,20 @@ def _other(known: dict[str, str], feed: str, kind: int, offset: int, received: i
             raise MalformedFrame(str(error)) from None
         return _arrive(known, feed, batch)
     if kind == Kind.COMMAND:
-        return []
+        return _command(known, payload)
     if kind == Kind.CANDLES:
         told = _venue_candles(payload)
         return [Arrivals(feed, told.instrument, offset, event=told)]
     event = _MARK.decode(payload) if kind == Kind.MARK else _tick(payload, received)
     return [Arrivals(feed, name, offset, event=event) for name in known]
+
+
+def _command(known: dict[str, str], payload: bytes) -> list[Decoded]:
+    command = _COMMAND.decode(payload)
+    if command.command == "unsubscribe" and "refused" not in command.values:
+        # Time passes by no longer what is recorded no longer: it would close empty candles for ever.
+        known.pop(command.values.get("instrument", ""), None)
+    return []
 
 
 def _tick(payload: bytes, received: int) -> Tick:

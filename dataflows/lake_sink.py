@@ -1,11 +1,13 @@
-"""The lake as a sink: all rows of an epoch and the position they reach, in one transaction, at the epoch's edge."""
+"""The lake as a sink: all rows of an epoch, or of a few, and the position they reach, in one transaction."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
+import pyarrow as pa
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from core.candles import CandleBatch
@@ -49,6 +51,10 @@ class Written:
     trades: int = 0
     candles: int = 0
     commits: int = 0
+    at: float = field(default_factory=time.monotonic)
+    """When the last commit ended, by the monotonic clock; before the first one, when counting began."""
+    reached: dict[str, int] = field(default_factory=dict)
+    """How far each feed was committed since then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,7 @@ class LakeSink(FixedPartitionedSink[LakeRows, Pending | None]):
         self._open_writer = open_writer
         self._written = written
         self._background = background
+        self._partition: LakePartition | None = None
 
     def list_parts(self) -> list[str]:
         """Give the one partition."""
@@ -84,15 +91,23 @@ class LakeSink(FixedPartitionedSink[LakeRows, Pending | None]):
         return 0
 
     def build_part(self, step_id: str, for_part: str, resume_state: Pending | None) -> "LakePartition":
-        """Open the lake; the positions are read from there, not from the recovery store."""
-        partition = LakePartition(self._open_writer(), self._written, self._background)
+        """Open the lake, and commit what the last run had left pending.
+
+        The positions are read from the lake, not from the recovery store.
+        """
+        self._partition = LakePartition(self._open_writer(), self._written, self._background)
         if resume_state is not None:
-            partition.write_batch(list(resume_state.rows))
-        return partition
+            self._partition.adopt(resume_state)
+        return self._partition
+
+    def finish(self) -> None:
+        """Commit every epoch that has ended, now; called from the flow's thread, or once it has ended."""
+        if self._partition is not None:
+            self._partition.finish()
 
 
 class LakePartition(StatefulSinkPartition[LakeRows, Pending | None]):
-    """Collect rows, and commit them when the epoch ends.
+    """Collect rows, and commit them when their epoch has ended.
 
     Rows of different instruments do not arrive in the order of their offsets, so nothing is committed before all
     of the epoch are here. After a crash the dataflow replays from its last snapshot: rows at or below the offset
@@ -106,8 +121,15 @@ class LakePartition(StatefulSinkPartition[LakeRows, Pending | None]):
         self._underway: Future[None] | None = None
         self._committed: Mapping[str, int] = writer.offsets()
         self._rows: list[LakeRows] = []
+        self._ended: list[LakeRows] = []
         self._committing: list[LakeRows] = []
         self._epochs = 0
+
+    def adopt(self, pending: Pending) -> None:
+        """Commit what another partition has left, unless the lake has it."""
+        self.write_batch(list(pending.rows))
+        self._ended, self._rows = self._rows, []
+        self.finish()
 
     def write_batch(self, values: list[LakeRows]) -> None:
         """Collect the rows that are not committed yet."""
@@ -125,20 +147,26 @@ class LakePartition(StatefulSinkPartition[LakeRows, Pending | None]):
         to be done; what failed there fails a later epoch.
         """
         self._settle(wait=False)
-        count = _count(self._rows)
+        self._ended.extend(self._rows)
+        self._rows = []
+        self._epochs += bool(self._ended)
+        count = _count(self._ended)
         if self._background is None or count > _SMALL:
-            self._settle(wait=True)
-            if self._rows:
-                self._commit(self._rows)
-            self._rows, self._epochs = [], 0
+            self.finish()
             return None
-        self._epochs += bool(self._rows)
         if self._epochs >= EPOCHS or count > _SMALL // EPOCHS:
             self._settle(wait=True)
-            self._committing, self._rows, self._epochs = self._rows, [], 0
+            self._committing, self._ended, self._epochs = self._ended, [], 0
             self._underway = self._background.submit(self._commit, self._committing)
-        pending = [*self._committing, *self._rows]
+        pending = [*self._committing, *self._ended]
         return Pending(pending) if pending else None
+
+    def finish(self) -> None:
+        """Commit every epoch that has ended, now."""
+        self._settle(wait=True)
+        if self._ended:
+            self._commit(self._ended)
+        self._ended, self._epochs = [], 0
 
     def _settle(self, wait: bool) -> None:
         underway = self._underway
@@ -147,8 +175,8 @@ class LakePartition(StatefulSinkPartition[LakeRows, Pending | None]):
             underway.result()
 
     def _commit(self, rows: Sequence[LakeRows]) -> None:
-        trades = [batch.to_arrow() for one in rows for batch in one.trades]
-        candles = [batch.to_arrow() for one in rows for batch in one.candles]
+        trades = _joined([batch for one in rows for batch in one.trades])
+        candles = _joined([batch for one in rows for batch in one.candles])
         reached: dict[str, int] = {}
         for one in rows:
             reached[one.feed] = max(one.last_offset, reached.get(one.feed, -1))
@@ -156,6 +184,8 @@ class LakePartition(StatefulSinkPartition[LakeRows, Pending | None]):
         self._written.trades += sum(batch.num_rows for batch in trades)
         self._written.candles += sum(batch.num_rows for batch in candles)
         self._written.commits += 1
+        self._written.at = time.monotonic()
+        self._written.reached = {**self._written.reached, **reached}
         self._committed = {**self._committed, **reached}
 
 
@@ -168,6 +198,20 @@ def _behind(batches: Sequence[_Batch], after: int) -> list[_Batch]:
         if len(batch):
             found.append(batch)
     return found
+
+
+def _joined(batches: Sequence[TradeBatch] | Sequence[CandleBatch]) -> list[pa.RecordBatch]:
+    """Join what is alike: a live flow brings thousands of batches of a few rows."""
+    alike: dict[tuple[str, ...], list[Any]] = {}
+    for batch in batches:
+        alike.setdefault(_kind(batch), []).append(batch)
+    return [type(parts[0]).concat(parts).to_arrow() for parts in alike.values()]
+
+
+def _kind(batch: TradeBatch | CandleBatch) -> tuple[str, ...]:
+    if isinstance(batch, TradeBatch):
+        return batch.instrument, batch.id_space
+    return batch.instrument, batch.timeframe, str(batch.revision)
 
 
 def _count(rows: Sequence[LakeRows]) -> int:

@@ -1,4 +1,4 @@
-"""The ledger as a sink: every row goes out at once; all of them may be written twice."""
+"""The ledger as a sink: rows go out at the latest when their epoch ends; all of them may be written twice."""
 
 from collections import deque
 from collections.abc import Callable, Sequence

@@ -4,12 +4,12 @@ They are crash-only: what they cannot retry ends them with a typed error, and wh
 again; a start is a recovery.
 """
 
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import Event
 from typing import Any
 
-import msgspec
 from prometheus_client import CollectorRegistry
 
 from core.health import Health
@@ -17,17 +17,22 @@ from core.settings import Settings
 from core.timeframes import BASE
 from dataflows.board import Board
 from dataflows.decide import place
+from dataflows.inbox import Inbox, wanted
+from dataflows.lake_sink import PARTITION
 from dataflows.metrics import MarketMetrics, ReviserMetrics
 from dataflows.reviser import LEASE, Revised, Reviser
 from dataflows.running import run
 from dataflows.source import Reading
 from dataflows.system import System, opened
 from dataflows.watch import Watch
+from storage.data_folder import DataFolder
 from storage.lake import LakeWriter, reader
 
 _LAG_SECONDS = 5.0
 _PATIENCE_SECONDS = 10.0
+_LAKE_SECONDS = 15.0
 _SEEDED = 50
+_SWITCH_SECONDS = 0.0005
 _EVERY = 1.0
 
 
@@ -39,6 +44,8 @@ class MarketComponent:
         self._board = Board(time.monotonic, place(settings))
         self._metrics = MarketMetrics(registry)
         self._system: System | None = None
+        self._begun: dict[str, int] = {}
+        self._waits: float | None = None
 
     def run(self, stop: Event, on_ready: Callable[[], None]) -> None:
         """Run until told to stop; raise `Busy` where another process runs the dataflow of this data folder."""
@@ -46,9 +53,12 @@ class MarketComponent:
             for feed in self._settings.feeds:
                 system.ledger.register_feed(feed.name, feed.dialect)
             self._seed(system)
+            self._begun = LakeWriter(system.session, PARTITION).offsets()
             self._system = system
             reading = Reading(seen=self._metrics.seen, stop=stop)
             flow = system.flow(reading, watch=Watch(self._board, self._metrics))
+            # The sinks' threads give way to the flow sooner than Python's 5 ms.
+            sys.setswitchinterval(_SWITCH_SECONDS)
             on_ready()
             try:
                 run(flow, system.recovery, reading)
@@ -78,31 +88,44 @@ class MarketComponent:
             if seconds > _LAG_SECONDS:
                 degraded.append(f"feed {feed} lags {records:,} records, {seconds:.0f} s behind")
         degraded.extend(f"run of {name} has failed" for name in self._board.failed())
+        self._waits = (self._waits or time.monotonic()) if any(self._behind()) else None
+        waiting = 0.0 if self._waits is None else time.monotonic() - max(self._waits, self._system.written.at)
+        figures["lake_waits_seconds"] = round(waiting, 1)
+        if waiting > _LAKE_SECONDS:
+            degraded.append(f"the lake has taken nothing for {waiting:.0f} s")
         return Health.judged(degraded, [], figures)
+
+    def _behind(self) -> Iterator[bool]:
+        """Tell of each feed whether the lake lacks records that were read."""
+        if self._system is not None:
+            reached = self._system.written.reached
+            for feed in self._settings.feeds:
+                yield self._metrics.read_up_to(feed.name) > reached.get(feed.name, self._begun.get(feed.name, -1))
 
     def _lags(self) -> dict[str, tuple[int, float]]:
         system = self._system
         if system is None:
             return {}
         return {
-            feed.name: self._metrics.measure(feed.name, system.journal.last_offset(feed.name))
+            feed.name: self._metrics.measure(
+                feed.name, system.journal.last_offset(feed.name), self._begun.get(feed.name, -1)
+            )
             for feed in self._settings.feeds
         }
 
     def board(self) -> dict[str, Any]:
         """Give the newest state of every instrument and feed, as plain values; times in µs since the epoch, UTC."""
         lags = self._lags()
+        with Inbox(DataFolder(self._settings.data)) as inbox:
+            commands = [command for _, command in inbox.read(-1)]
+        shown = {name for feed in self._settings.feeds for name in wanted(feed, commands)}
         return {
             "at": time.time_ns() // 1_000,
-            "instruments": self._board.told(),
+            "instruments": [one for one in self._board.told() if one["instrument"] in shown],
             "feeds": {
                 name: {"lag_records": records, "lag_seconds": seconds} for name, (records, seconds) in lags.items()
             },
         }
-
-    def board_json(self) -> bytes:
-        """Give `board` as JSON."""
-        return msgspec.json.encode(self.board())
 
 
 class ReviserComponent:
@@ -123,9 +146,13 @@ class ReviserComponent:
             while True:
                 with self._metrics.seconds.time():
                     revised = reviser.revise(stop.is_set)
+                self._metrics.dirty.set(revised.left)
                 self._metrics.minutes.inc(revised.minutes)
                 self._metrics.candles.inc(revised.candles)
-                self._total = Revised(self._total.minutes + revised.minutes, self._total.candles + revised.candles)
+                before = self._total
+                self._total = Revised(
+                    before.minutes + revised.minutes, before.candles + revised.candles, revised.left
+                )
                 self._rounds = time.monotonic()
                 if stop.wait(_EVERY):
                     return
@@ -136,4 +163,9 @@ class ReviserComponent:
             return Health("down", ("the reviser is starting",))
         busy = time.monotonic() - self._rounds
         slow = [f"a round of revising takes {busy:.0f} s"] if busy > 60 else []
-        return Health.judged(slow, [], {"minutes": self._total.minutes, "candles": self._total.candles})
+        figures: dict[str, float | int | str | None] = {
+            "minutes": self._total.minutes,
+            "candles": self._total.candles,
+            "waiting": self._total.left,
+        }
+        return Health.judged(slow, [], figures)

@@ -47,12 +47,16 @@ class MarketMetrics:
         self.records.labels(block.feed).inc(len(block))
         self._read[block.feed] = (block.last_offset, int(block.received[-1]) / _MICROS)
 
-    def measure(self, feed: str, last_offset: int) -> tuple[int, float]:
+    def read_up_to(self, feed: str) -> int:
+        """Give the offset of the last record of a feed that was read since the start, -1 before the first."""
+        return self._read.get(feed, (-1, 0.0))[0]
+
+    def measure(self, feed: str, last_offset: int, begun: int) -> tuple[int, float]:
         """Give how far a feed lags behind its journal: in records, and by the age of the last one that was read.
 
-        Before the first one is read, nothing is known of how far that is.
+        Until one is read, ``begun`` is the offset that counts, and its age is not known (0).
         """
-        at, received = self._read.get(feed, (last_offset, 0.0))
+        at, received = self._read.get(feed, (begun, 0.0))
         records = max(0, last_offset - at)
         seconds = max(0.0, self._wall() - received) if records and received else 0.0
         self.lag_records.labels(feed).set(records)

@@ -27,10 +27,11 @@ _MINUTES = 240
 
 @dataclass(frozen=True, slots=True)
 class Revised:
-    """Count the minutes that were folded again and the candles that came out different."""
+    """Count the minutes that were folded again, the candles that came out different, and the minutes left waiting."""
 
     minutes: int = 0
     candles: int = 0
+    left: int = 0
 
 
 class Reviser:
@@ -50,7 +51,7 @@ class Reviser:
             rows = self._ledger.dirty(committed, len(skipped) + _MINUTES)
             todo = [row for row in rows if (row.instrument, row.minute) not in skipped]
             if not todo or stopped():
-                return Revised(minutes, candles)
+                return Revised(minutes, candles, len(skipped) + len(todo))
             authored = reader.last_authored(self._session, {row.instrument for row in todo})
             # The dataflow has not closed these minutes yet: they become candles of revision 0 first.
             skipped |= {

@@ -16,7 +16,7 @@ from core.errors import IntegrityError, TidemillError
 from dataflows.source import Reading
 
 EPOCH = timedelta(seconds=1)
-"""How often state is snapshotted and the lake committed."""
+"""How often state is snapshotted; the lake is committed with it, or a few epochs later."""
 
 _MARK = "tidemill.flow"
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
+import structlog
 from bytewax.dataflow import Dataflow
 
 from core.candles import Candle
-from core.errors import IntegrityError, UserError
+from core.errors import IntegrityError, TidemillError, UserError
 from core.records import RecordBlock
 from core.settings import Settings
 from dataflows.decide import place
@@ -74,14 +75,23 @@ class System:
 
         feeds = self.ledger.feeds()
         self._refuse_to_forget(feeds)
+        lake_sink = LakeSink(lambda: LakeWriter(self.session.cursor(), PARTITION), self.written, beside("lake"))
+        ledger_sink = LedgerSink(lambda: Ledger(self.address), self.told, beside("ledger"))
+        self.closing.callback(_left_to_recovery, lake_sink.finish)
+
+        def history(instrument: str, timeframe: str, before: int, count: int) -> list[Candle]:
+            # What waits to be committed is the past, too: a run must begin the same when it is built again.
+            lake_sink.finish()
+            return self._history(instrument, timeframe, before, count)
+
         return market(
             JournalSource(self.journal, sorted(feeds), reading, limit),
             feeds,
             self.settings.candles,
             place(self.settings),
-            self._history,
-            LakeSink(lambda: LakeWriter(self.session.cursor(), PARTITION), self.written, beside("lake")),
-            LedgerSink(lambda: Ledger(self.address), self.told, beside("ledger")),
+            history,
+            lake_sink,
+            ledger_sink,
             watch,
         )
 
@@ -113,6 +123,14 @@ class System:
     def _history(self, instrument: str, timeframe: str, before: int, count: int) -> list[Candle]:
         with self._turn:
             return reader.history(self.session, instrument, timeframe, before, count, authored=True)
+
+
+def _left_to_recovery(finish: Callable[[], None]) -> None:
+    """Commit what is pending as the flow ends; where that fails, the recovery store has it for the next start."""
+    try:
+        finish()
+    except TidemillError as error:
+        structlog.get_logger(__name__).warning("left for the next start", error=str(error))
 
 
 @contextmanager

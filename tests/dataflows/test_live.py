@@ -10,9 +10,10 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from core.errors import Busy, TransientError
-from core.records import Kind, Record, Tick
+from core.records import Command, Kind, Record, Tick
 from core.settings import FeedSettings, Settings, StrategySettings
 from core.timeframes import MINUTE
+from dataflows.inbox import Inbox
 from dataflows.keeper import LedgerComponent
 from dataflows.live import MarketComponent, ReviserComponent
 from dataflows.system import opened
@@ -106,6 +107,47 @@ def _caught_up(component, trades):
     board = component.board()
     lag = board["feeds"][FEED]["lag_records"]
     return board if lag == 0 and sum(one["trades"] for one in board["instruments"]) == trades else None
+
+
+def test_what_came_before_a_silence_is_in_the_lake_soon(settings):
+    count = "SELECT count(*) FROM lake.trades"
+    sent = records(1)
+    with Running(MarketComponent(settings, CollectorRegistry())), opened(settings, "test", hold=False) as system:
+        system.journal.append(FEED, sent[:-5])
+        eventually(lambda: system.session.execute(count).fetchone() == (len(sent) - 5,))
+        system.journal.append(FEED, sent[-5:])
+        eventually(lambda: system.session.execute(count).fetchone() == (len(sent),))
+
+
+def test_a_stop_leaves_no_ended_epoch_behind(settings):
+    sent = records(1)
+    component = MarketComponent(settings, CollectorRegistry())
+    with Running(component), Journal(DataFolder(settings.data).journal) as journal:
+        journal.append(FEED, sent)
+        eventually(lambda: _caught_up(component, len(sent)))
+        # The epoch in which they came has ended by now, their commit has not begun.
+        time.sleep(1.5)
+    with opened(settings, "test", hold=False) as system:
+        assert system.session.execute("SELECT count(*) FROM lake.trades").fetchone() == (len(sent),)
+
+
+def test_a_removed_instrument_is_shown_no_more_and_gets_no_candles(settings):
+    gone = Command("unsubscribe", FEED, {"instrument": NAMES[1]})
+    inbox = Inbox(DataFolder(settings.data))
+    component = MarketComponent(settings, CollectorRegistry())
+    with Running(component), opened(settings, "test", hold=False) as system:
+        sent = records(2)
+        system.journal.append(FEED, sent)
+        eventually(lambda: _caught_up(component, len(sent)))
+        with inbox:
+            inbox.submit(gone)
+        system.journal.append(FEED, [gone.record(0)])
+        ticks = [Tick(START + minute * MINUTE).record(0) for minute in range(3, 12)]
+        system.journal.append(FEED, ticks)
+        minutes = "SELECT instrument, count(*) FROM lake.candles WHERE timeframe = '1m' GROUP BY 1 ORDER BY 1"
+        eventually(lambda: dict(system.session.execute(minutes).fetchall()).get(NAMES[0]) == 10)
+        assert dict(system.session.execute(minutes).fetchall())[NAMES[1]] == 1
+        eventually(lambda: [one["instrument"] for one in component.board()["instruments"]] == [NAMES[0], NAMES[2]])
 
 
 def test_a_second_market_on_the_folder_is_refused(settings, monkeypatch):

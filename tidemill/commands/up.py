@@ -90,7 +90,9 @@ def _started(
     """Start everything on the stack, so that it ends in the opposite order."""
     stack.enter_context(folder.hold("up"))
     folder.run.mkdir(exist_ok=True)
-    (folder.run / "settings.json").write_text(settings.model_dump_json(), "utf-8")
+    part = folder.run / "settings.json.part"
+    part.write_text(settings.model_dump_json(), "utf-8")
+    part.replace(folder.run / "settings.json")
     names, exchange = needed(settings)[1:], None
     resolved = settings
     if "simulator" in names:
