@@ -1,17 +1,21 @@
 """tidemill status: what runs and how it is, what is stored, how far it got, what is not proven."""
 
 import sys
+from concurrent.futures import Future
 from importlib.metadata import version
 from pathlib import Path
+from threading import Thread
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
-from core.errors import TidemillError, UserError
+from core.errors import TidemillError, TransientError, UserError
 from core.settings import Settings
 from storage.data_folder import DataFolder
 from storage.journal import Journal
+from storage.ledger.ledger import Ledger
+from storage.ledger.server import serve
 from tidemill.configuration import configured
 from tidemill.folder import existing
 from tidemill.liveness import Component, components, lags, needed, resolved
@@ -48,6 +52,7 @@ _COVERAGE = """
 
 
 _UNSOUND = 1
+_PATIENCE_SECONDS = 3.0
 
 
 def status(
@@ -77,8 +82,10 @@ def status(
     if not any(one.running for one in shown):
         # Nothing else is to be told of a folder that cannot be used.
         folder.prepare()
-    found: dict[str, Any] = {"components": shown, "lag": _lag(folder)}
+    found: dict[str, Any] = {"components": shown, "lag": _lag(folder, shown)}
     try:
+        if any(one.name == "ledger" and one.running for one in shown):
+            _refuse_silent_server(settings, folder)
         found |= _stored(settings, folder)
     except TidemillError as error:
         found |= {"stored": None, "why": ctx.obj.redact(str(error)), "feeds": _feeds(folder, None)}
@@ -95,11 +102,33 @@ def _running(folder: DataFolder) -> Settings | None:
         return None
 
 
-def _lag(folder: DataFolder) -> list[dict[str, Any]]:
+def _lag(folder: DataFolder, shown: list[Component]) -> list[dict[str, Any]]:
+    if not any(one.name == "market" and one.figures for one in shown):
+        # It has not answered once: a second question only takes time.
+        return []
     return [
         {"feed": feed, **{k: round(v, 3) if isinstance(v, float) else v for k, v in lag.items()}}
         for feed, lag in sorted(lags(folder).items())
     ]
+
+
+def _refuse_silent_server(settings: Settings, folder: DataFolder) -> None:
+    """Raise `TransientError` where the ledger's server does not answer soon: one that hangs must not hang us."""
+    answer: Future[None] = Future()
+
+    def ask() -> None:
+        try:
+            with serve(settings, folder) as address, Ledger(address) as ledger:
+                ledger.ping()
+            answer.set_result(None)
+        except BaseException as error:  # noqa: BLE001 - raised again by who waits
+            answer.set_exception(error)
+
+    Thread(target=ask, name="ledger", daemon=True).start()
+    try:
+        answer.result(_PATIENCE_SECONDS)
+    except TimeoutError:
+        raise TransientError(f"the ledger's server does not answer within {_PATIENCE_SECONDS:.0f} s") from None
 
 
 def _stored(settings: Settings, folder: DataFolder) -> dict[str, Any]:
