@@ -1,6 +1,7 @@
 """The arena: an exchange and `tidemill up` recording it, in processes of their own, and what is done to them."""
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -58,9 +59,9 @@ class Exchange:
         self._log = folder / "exchange.log"
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=log, text=True)
-        self.port = self._announced()
 
-    def _announced(self) -> int:
+    @functools.cached_property
+    def port(self) -> int:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             if found := re.search(r"(?:^|127\.0\.0\.1:)([0-9]+)", line):
@@ -135,6 +136,19 @@ class Arena:
             return found
         return None
 
+    def health(self, component: str) -> dict[str, Any]:
+        """Ask a component how it is; ``down`` where it does not answer."""
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            port = json.loads((self.data.run / f"{component}.json").read_text())["port"]
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+                found: dict[str, Any] = json.load(answer)
+            return found
+        return {"state": "down", "why": [], "figures": {}}
+
+    def peaks(self) -> dict[str, int]:
+        """Give the most memory (bytes) that each component has ever had, where the kernel tells."""
+        return {name: peak for name in COMPONENTS if (pid := self.pid(name)) and (peak := _peak(pid))}
+
     def kill(self, victim: str) -> bool:
         """Kill a component, PostgreSQL, ``up`` or ``all`` at once; say whether anything was hit."""
         if victim == "all":
@@ -169,6 +183,15 @@ class Arena:
             self.up.wait()
         for exchange in self.exchanges:
             exchange.close()
+
+    def family(self, pid: int) -> list[int]:
+        """Give a process and all that it started, and they did."""
+        found = [pid]
+        for one in found:
+            with contextlib.suppress(OSError):
+                tasks = Path(f"/proc/{one}/task").glob("*/children")
+                found.extend(int(child) for task in tasks for child in task.read_text().split())
+        return found
 
     def left_over(self, patience: float = 15.0) -> list[int]:
         """Give the processes of ours that do not end."""
@@ -214,3 +237,11 @@ def _alive(pid: int) -> bool:
         # A zombie whose parent has not looked yet is gone.
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return True
+
+
+def _peak(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0

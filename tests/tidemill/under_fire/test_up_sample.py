@@ -92,8 +92,8 @@ def both(recordings, tmp_path_factory):
     arena = Arena(
         folder,
         _CONFIG,
-        [*serving, "--venue", "binance", "--speed", "60", *map(str, recordings[BITCOIN])],
-        [*serving, "--instrument", LITECOIN, "--speed", "7200", *map(str, recordings[LITECOIN])],
+        [*serving, "--venue", "binance", "--speed", "90", *map(str, recordings[BITCOIN])],
+        [*serving, "--instrument", LITECOIN, "--speed", "12000", *map(str, recordings[LITECOIN])],
     )
     try:
         arena.start()
@@ -113,9 +113,10 @@ def wait_for_all(arena: Arena, ended: dict[str, int]) -> None:
     """Wait for a whole minute without trades behind the last one: all that came before is in the lake, then."""
     deadline = time.monotonic() + 120
     while True:
-        with arena.opened() as (session, _):
+        with arena.opened() as (session, ledger):
             reached = dict(_read(session, _REACHED))
-        if all(reached.get(name, 0) > last for name, last in ended.items()):
+            dirty = ledger.dirty(dict.fromkeys(ledger.feeds(), 2**62), 1)
+        if not dirty and all(reached.get(name, 0) > last for name, last in ended.items()):
             return
         assert time.monotonic() < deadline, f"after two minutes: {reached}, {ended}; see {arena.folder}"
         time.sleep(0.5)
