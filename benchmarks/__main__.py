@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import candles, journal, latency, market, recorder
+from benchmarks import candles, journal, latency, market, recorder, system
 from benchmarks.machine import described
 from benchmarks.table import Row, kept, printed
 
@@ -17,6 +17,7 @@ WORKS: Mapping[str, Callable[[bool], list[Row]]] = {
     "market": market.rows,
     "recorder": recorder.rows,
     "latency": latency.rows,
+    "system": system.rows,
 }
 
 

@@ -19,7 +19,7 @@ from websockets.asyncio.server import serve as websocket_server
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from benchmarks.latency import RATE, SYMBOLS, settings_of, symbol_base
+from benchmarks.latency import RATE, settings_of, symbol_base
 from core.signals import Signal
 from core.timeframes import SECOND
 from dataflows.ledger_sink import LedgerPartition
@@ -38,16 +38,16 @@ def told(noted: dict[str, float]) -> None:
     sys.stdout.flush()
 
 
-async def send(connection: ServerConnection, seconds: float, noted: dict[str, float]) -> None:
+async def send(connection: ServerConnection, seconds: float, symbols: int, noted: dict[str, float]) -> None:
     """Send trades at the rate, a few every two milliseconds; note the frame that closes each candle."""
     await connection.recv()
     await connection.send('{"result":null,"id":1}')
     began, count = time.monotonic(), 0
-    ids = [1] * SYMBOLS
+    ids = [1] * symbols
     closed: dict[int, int] = {}
     while (passed := time.monotonic() - began) < seconds:
         while count < passed * RATE:
-            number = count % SYMBOLS
+            number = count % symbols
             now = time.time_ns() // 1_000_000 * 1_000
             symbol = f"{symbol_base(number)}USDT"
             price = 100.0 + 5 * (now // SECOND % 2) + count % 7 / 100
@@ -62,10 +62,10 @@ async def send(connection: ServerConnection, seconds: float, noted: dict[str, fl
         await asyncio.sleep(_STEP)
 
 
-async def server(seconds: float, noted: dict[str, float]) -> None:
+async def server(seconds: float, symbols: int, noted: dict[str, float]) -> None:
     async def handle(connection: ServerConnection) -> None:
         with contextlib.suppress(ConnectionClosed):
-            await send(connection, seconds, noted)
+            await send(connection, seconds, symbols, noted)
 
     def rest(connection: ServerConnection, request: Request) -> Response | None:
         """Answer REST with nothing: there is no past."""
@@ -128,9 +128,9 @@ def watched(noted: dict[str, float]) -> None:
     Watch.deciding, LedgerPartition.write = computed, committed
 
 
-def component(role: str, data: Path, port: int) -> None:
+def component(role: str, data: Path, port: int, symbols: int) -> None:
     noted: dict[str, float] = {}
-    settings, stop = settings_of(data, port), threading.Event()
+    settings, stop = settings_of(data, port, symbols), threading.Event()
     if role == "market":
         watched(noted)
         body = MarketComponent(settings, CollectorRegistry())
@@ -150,11 +150,11 @@ def main() -> None:
     role, *words = sys.argv[1:]
     noted: dict[str, float] = {}
     if role == "server":
-        asyncio.run(server(float(words[0]), noted))
+        asyncio.run(server(float(words[0]), int(words[1]), noted))
     elif role == "client":
         asyncio.run(client(words[0], noted))
     else:
-        component(role, Path(words[0]), int(words[1]))
+        component(role, Path(words[0]), int(words[1]), int(words[2]))
 
 
 if __name__ == "__main__":
