@@ -48,6 +48,14 @@ class _Pursuit:
     tries: int = 0
 
 
+@dataclass(slots=True)
+class _Unsure:
+    due: float
+    tries: int = 0
+    last: int | None = None
+    noted: bool = False
+
+
 class CatchUp:
     """Fill the holes of one feed, one after the other; live frames go on beside it.
 
@@ -70,7 +78,7 @@ class CatchUp:
         self._metrics, self._instruments, self._most = metrics, instruments, most
         self._pursued: dict[Missing, _Pursuit] = {}
         self._left: set[Missing] = set()
-        self._unsure: dict[Key, _Pursuit] = {}
+        self._unsure: dict[Key, _Unsure] = {}
         self._not_before = 0.0
 
     @property
@@ -79,9 +87,12 @@ class CatchUp:
         return len(self._left)
 
     def look_after(self, keys: Iterable[Key]) -> None:
-        """Ask, in a moment, whether the venue has newer trades than these instruments' newest ones."""
+        """Ask, in a moment, whether the venue has newer trades than these instruments' newest ones.
+
+        Those that bring trades by themselves in that moment are not asked for.
+        """
         due = time.monotonic() + PATIENCE_SECONDS
-        self._unsure.update({key: _Pursuit(due) for key in keys})
+        self._unsure.update({key: _Unsure(due) for key in keys})
 
     async def run(self) -> None:
         """Catch up until cancelled."""
@@ -90,19 +101,41 @@ class CatchUp:
             await self.turn(time.monotonic())
 
     async def turn(self, now: float) -> None:
-        """Look for holes, and fill those that are due."""
-        self._look(now)
-        if now < self._not_before:
-            return
-        for key in [key for key, pursuit in self._unsure.items() if pursuit.due <= now]:
+        """Fill the holes that are due; then, one by one, ask for the newest trades of who brought none by itself."""
+        await self._note_where_they_are()
+        await self._fill_due(now)
+        while (now := time.monotonic()) >= self._not_before and (key := self._due(now)) is not None:
             await self._ask_newest(key)
-        for missing in self._joined(now):
+            await self._fill_due(time.monotonic())
+
+    async def _fill_due(self, now: float) -> None:
+        self._look(now)
+        for missing in self._joined(now) if now >= self._not_before else ():
             await self._fill(missing)
+
+    async def _note_where_they_are(self) -> None:
+        """Note the newest id of who is to be looked after, once what came before the connection has been followed."""
+        fresh = [key for key, unsure in self._unsure.items() if not unsure.noted]
+        if fresh:
+            await self._log.flushed()
+        for key in fresh:
+            if key in self._unsure:
+                self._unsure[key].last, self._unsure[key].noted = self._known.last_id(key), True
+
+    def _due(self, now: float) -> Key | None:
+        """Give who is to be asked for; whose trades have come since needs not be: a hole of it shows by itself."""
+        for key, unsure in list(self._unsure.items()):
+            if key[0] not in self._instruments or (unsure.noted and self._known.last_id(key) != unsure.last):
+                del self._unsure[key]
+            elif unsure.noted and unsure.due <= now:
+                return key
+        return None
 
     async def newer(self, keys: Collection[Key]) -> bool:
         """Ask the venue whether it has trades that we should have had; true where it does not answer.
 
-        Those of the most lively instruments are asked for.
+        Those of the most lively instruments are asked for. An instrument that never brought a trade proves nothing:
+        what the venue has of it may be old. Its newest one is stored, and what comes after that will tell.
         """
         lively = sorted(keys, key=self._known.last_time, reverse=True)[:_ASKED_ON_DOUBT]
         for key in lively:
@@ -112,8 +145,10 @@ class CatchUp:
                 _log.info("silence_not_explained", instrument=key[0], why=str(error))
                 return True
             last = self._known.last_id(key)
-            if newest is not None and (last is None or int(newest.ids.max()) > last):
+            if newest is not None and last is not None and int(newest.ids.max()) > last:
                 return True
+            if newest is not None and last is None:
+                self._begin_with(newest)
         return not lively
 
     def _look(self, now: float) -> None:
@@ -178,31 +213,37 @@ class CatchUp:
 
     async def _ask_newest(self, key: Key) -> None:
         """Fetch what came after the newest id while no socket brought it; a hole of it shows by itself later."""
-        await self._log.flushed()
-        pursuit, before = self._unsure.pop(key), self._known.last_id(key)
-        if before is None or key[0] not in self._instruments:
-            return
+        unsure, before = self._unsure.pop(key), self._known.last_id(key)
         try:
             newest = await self._newest(key)
             after = self._known.last_id(key)
-            if newest is None or after != before or int(newest.ids.max()) <= before:
+            if newest is None or after != before:
                 return
             last = int(newest.ids.max())
-            if last - before <= self._most:
+            if before is None:
+                self._begin_with(newest)
+            elif 0 < last - before <= self._most:
                 await self._fetch(Missing(key, before + 1, last))
-            else:
+            elif last > before:
                 self._put(newest)
         except (TransientError, VenueError) as error:
             self._hear(error)
-            if pursuit.tries + 1 < TRIES:
-                wait = min(2.0**pursuit.tries, LONGEST_WAIT_SECONDS)
-                self._unsure.setdefault(key, _Pursuit(time.monotonic() + wait, pursuit.tries + 1))
+            if unsure.tries + 1 < TRIES:
+                wait = min(2.0**unsure.tries, LONGEST_WAIT_SECONDS)
+                again = _Unsure(time.monotonic() + wait, unsure.tries + 1, unsure.last, noted=True)
+                self._unsure.setdefault(key, again)
         await self._log.flushed()
 
     async def _newest(self, key: Key) -> TradeBatch | None:
-        instrument = self._instruments[key[0]]
+        instrument = self._instruments.get(key[0])
+        if instrument is None:
+            return None
         answer = await self._rest.get(self._venue.trades_request(instrument, key[1]))
         return self._venue.read_trades(instrument, key[1], answer, self._clock.now())
+
+    def _begin_with(self, newest: TradeBatch) -> None:
+        # Of an instrument that never brought a trade: from here on a hole of it shows.
+        self._put(newest.take(slice(-1, None)))
 
     def _put(self, trades: TradeBatch) -> None:
         if len(trades):

@@ -31,8 +31,9 @@ async def past(
 
     First the venue's closed ``candles``: of each timeframe as many as wanted that begin before the trades do, and
     those since. Then the trades of the last ``minutes``, from a whole minute on, of each of ``channels`` (``trade``,
-    ``aggregate``); of more than ``most`` the latest. ``now`` gives the time of receipt (µs since the epoch, UTC).
-    Raises what REST raises: `TransientError`, `VenueError`.
+    ``aggregate``); of more than ``most`` the latest. Where that is no trade at all, the newest of all time: what is
+    missed later is known by its id. ``now`` gives the time of receipt (µs since the epoch, UTC). Raises what REST
+    raises: `TransientError`, `VenueError`.
     """
     present = await history.time(rest, venue)
     start = (present - minutes * MINUTE) // MINUTE * MINUTE
@@ -46,22 +47,17 @@ async def past(
             continue
         if told.rows:
             yield told.record(now())
-    for channel in channels if minutes and most else ():
-        first = await _first_id(rest, venue, instrument, channel, start, most)
-        if first is None:
+    for channel in channels:
+        page = await rest.get(venue.trades_request(instrument, channel))
+        newest = venue.read_trades(instrument, channel, page, now())
+        if newest is None:
             continue
-        async for page in history.trades(rest, venue, instrument, channel, first, received=now):
-            yield Record(Kind.TRADES, now(), page.to_ipc())
-
-
-async def _first_id(
-    rest: Rest, venue: Venue, instrument: Instrument, channel: str, start: int, most: int
-) -> int | None:
-    first = await history.first_id(rest, venue, instrument, channel, start)
-    newest = venue.read_trades(instrument, channel, await rest.get(venue.trades_request(instrument, channel)), 0)
-    if first is None or newest is None:
-        return first
-    latest = int(newest.ids.max()) - most + 1
-    if latest > first:
-        _log.warning("past_shortened", instrument=instrument.name, trades=most)
-    return max(first, latest)
+        first = await history.first_id(rest, venue, instrument, channel, start) if minutes and most else None
+        if first is None:
+            yield Record(Kind.TRADES, now(), newest.take(slice(-1, None)).to_ipc())
+            continue
+        latest = int(newest.ids.max()) - most + 1
+        if latest > first:
+            _log.warning("past_shortened", instrument=instrument.name, trades=most)
+        async for trades in history.trades(rest, venue, instrument, channel, max(first, latest), received=now):
+            yield Record(Kind.TRADES, now(), trades.to_ipc())
