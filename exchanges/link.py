@@ -269,5 +269,6 @@ class Link:
         _log.warning("the venue refused", link=self.name, method=wish.method, streams=wish.streams, words=words)
         if wish.first:
             session.fail(f"the venue refused to subscribe: {words}")
-        elif wish.method == "SUBSCRIBE":
-            self._forget(wish.streams)
+        elif wish.method == "SUBSCRIBE" and (gone := tuple(s for s in wish.streams if s in self._streams)):
+            self._forget(gone)
+            self._sink.refused(self.name, gone, words)

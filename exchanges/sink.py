@@ -22,6 +22,10 @@ class Sink(Protocol):
         """Take everything that has arrived, in the order of each connection."""
         ...
 
+    def refused(self, link_name: str, streams: tuple[str, ...], words: str) -> None:
+        """Note that the venue did not take in streams that were added later; the link has forgotten them."""
+        ...
+
     async def doubtful(self, streams: tuple[str, ...]) -> bool:
         """Say whether silence on these streams is a fault: True to connect anew, False to go on waiting."""
         ...

@@ -3,12 +3,17 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import numpy as np
+
 from core.records import Command
-from dataflows.inbox import Inbox
+from dataflows.inbox import INBOX, Inbox
+from storage.data_folder import DataFolder
+from storage.journal import Journal
 
 Act = Callable[[int, Command], Awaitable[None]]
 """Do what a command at an offset of the inbox says."""
 
+_BLOCK_RECORDS = 1024
 _ACTED_ON = ("subscribe", "unsubscribe")
 
 
@@ -47,3 +52,13 @@ def marked(offset: int, command: Command, refused: str | None = None) -> Command
     """Give the copy of a command for the feed's journal: with ``offset``, and ``refused`` where it was."""
     values = {**command.values, "offset": str(offset)}
     return Command(command.command, command.target, values | ({"refused": refused} if refused else {}))
+
+
+def stored_before(folder: DataFolder, moment: int) -> int:
+    """Give the offset of the last command that was stored before a moment (µs since the epoch, UTC); -1 for none."""
+    last = after = -1
+    with Journal(folder.commands) as journal:
+        while (block := journal.read(INBOX, after, _BLOCK_RECORDS)) is not None:
+            earlier = np.flatnonzero(block.received < moment)
+            last, after = (block.first_offset + int(earlier[-1]) if len(earlier) else last), block.last_offset
+    return last

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -22,6 +22,7 @@ class Intake:
     ``keys`` maps the venue's streams of trades to instrument and id space, and may change. ``last_data`` is when
     the last frame came, on the monotonic clock, None before the first; ``lost_since`` when the last connection
     went, None while one is up. ``closing`` is why we are about to close connections ourselves, if we are.
+    ``turned_down`` is told of streams that the venue does not take in, and of its words.
     """
 
     def __init__(
@@ -33,9 +34,11 @@ class Intake:
         metrics: FeedMetrics,
         keys: Mapping[str, Key],
         connected: asyncio.Event,
+        turned_down: Callable[[tuple[str, ...], str], None],
     ) -> None:
         self._feed, self._log, self._clock, self._catch_up = feed, log, clock, catch_up
         self._metrics, self._keys, self._connected = metrics, keys, connected
+        self._turned_down = turned_down
         self._up: set[str] = set()
         self.last_data: float | None = None
         self.lost_since: float | None = time.monotonic()
@@ -79,6 +82,11 @@ class Intake:
         """Take frames that arrived together."""
         self._log.put_frames(frames, self._clock.now())
         self.last_data = time.monotonic()
+
+    def refused(self, link_name: str, streams: tuple[str, ...], words: str) -> None:
+        """Pass on that the venue does not take in streams."""
+        _log.error("subscription_refused", feed=self._feed, connection=link_name, streams=streams, words=words)
+        self._turned_down(streams, words)
 
     async def doubtful(self, streams: tuple[str, ...]) -> bool:
         """Ask the venue whether the silence of these streams hides trades."""

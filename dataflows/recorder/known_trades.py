@@ -36,7 +36,9 @@ class KnownTrades:
 
     One thread calls `take`; any thread may ask, what is told are values. ``newest`` is the largest event time seen
     (µs since the epoch, UTC), ``received`` the last time of receipt, ``trades`` how many trades there were;
-    ``acted`` is the largest offset of a command in the inbox that the feed's journal has a copy of.
+    ``acted`` is the largest offset of a command in the inbox that the feed's journal has a copy of, ``refused`` are
+    the offsets of those that were refused. ``since`` is the time of receipt of the oldest record that was read at
+    the start (µs since the epoch, UTC), None where none lies before it.
     """
 
     def __init__(self, venue: Venue, metrics: FeedMetrics | None = None) -> None:
@@ -44,6 +46,8 @@ class KnownTrades:
         self._states: dict[Key, Continuity] = {}
         self.newest = self.received = self.trades = 0
         self.acted = -1
+        self.refused: set[int] = set()
+        self.since: int | None = None
 
     def take(self, block: RecordBlock) -> None:
         """Follow the next records of the feed."""
@@ -62,6 +66,8 @@ class KnownTrades:
         first, last = journal.first_offset(feed), journal.last_offset(feed)
         begin = max(first, last + 1 - TAIL_RECORDS)
         for block in _blocks(journal, feed, begin, last):
+            if begin > 0 and self.since is None:
+                self.since = int(block.received[0])
             self.take(block)
         while begin > max(first, last - DEEPEST_RECORDS) and (missing := set(instruments) - self.instruments()):
             begin, end = max(first, begin - TAIL_RECORDS), begin - 1
@@ -130,8 +136,18 @@ class KnownTrades:
                     continue
         elif kind == Kind.COMMAND:
             for record in part.records():
-                self.acted = max(self.acted, _inbox_offset(record.payload))
+                self._take_command(record.payload)
         return batches
+
+    def _take_command(self, payload: bytes) -> None:
+        try:
+            values = msgspec.json.decode(payload, type=Command).values
+            offset = int(values.get("offset", "-1"))
+        except (msgspec.MsgspecError, ValueError):
+            return
+        self.acted = max(self.acted, offset)
+        if "refused" in values:
+            self.refused.add(offset)
 
     def _take_batches(self, batches: Collection[TradeBatch]) -> None:
         for batch in batches:
@@ -147,13 +163,6 @@ class KnownTrades:
             self.trades += len(trades)
             if self._metrics is not None:
                 self._metrics.trades.inc(len(trades))
-
-
-def _inbox_offset(payload: bytes) -> int:
-    try:
-        return int(msgspec.json.decode(payload, type=Command).values.get("offset", "-1"))
-    except (msgspec.MsgspecError, ValueError):
-        return -1
 
 
 def _blocks(journal: Journal, feed: str, first: int, last: int) -> Iterator[RecordBlock]:

@@ -15,7 +15,7 @@ from core.settings import FeedSettings, Settings
 from dataflows.inbox import Inbox, wanted
 from dataflows.recorder.catch_up import CatchUp
 from dataflows.recorder.clock import SteadyClock, wall_clock
-from dataflows.recorder.commands import Commands
+from dataflows.recorder.commands import Commands, stored_before
 from dataflows.recorder.commit_log import CommitLog
 from dataflows.recorder.condition import Condition
 from dataflows.recorder.connections import Connections
@@ -28,6 +28,7 @@ from exchanges.attempts import Attempts
 from exchanges.guard import Watch
 from exchanges.registry import venue as venue_named
 from exchanges.rest import Rest
+from storage.data_folder import DataFolder
 from storage.journal import Journal
 
 _MEASURE_SECONDS = 1.0
@@ -84,6 +85,9 @@ class Recorder:
             commands = self._commands.fresh()
             names = wanted(self._feed, [command for _, command in commands])
             await asyncio.to_thread(known.read_tail, self._journal, self._feed.name, names)
+            if known.since is not None:
+                # Their copies may lie further back than was read.
+                known.acted = max(known.acted, stored_before(DataFolder(self._settings.data), known.since))
             await self._record(rest, known, log, commands)
         finally:
             await log.close()
@@ -104,7 +108,9 @@ class Recorder:
         ticker = Ticker(known, log, clock, venue_clock)
         wants = Subscriptions(self._feed, venue, rest, self._strategies, settings.catch_up_trades)
         catch_up = CatchUp(venue, rest, known, log, clock, metrics, wants.instruments, settings.catch_up_trades)
-        intake = Intake(self._feed.name, log, clock, catch_up, metrics, wants.keys, ticker.connected)
+        intake = Intake(
+            self._feed.name, log, clock, catch_up, metrics, wants.keys, ticker.connected, wants.turned_down
+        )
         watch = Watch(settings.first_data_s, settings.stale_s)
         attempts = self._attempts or Attempts(venue.limits)
         connections = Connections(venue, wants.channels, intake, attempts, watch)
@@ -117,6 +123,7 @@ class Recorder:
                 self._follow(wants, commands),
                 self._heed(log, connections, intake),
                 self._measure(self._condition),
+                wants.run(),
                 catch_up.run(),
                 ticker.run(),
                 _awaited(connections.failure),

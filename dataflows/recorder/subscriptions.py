@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import structlog
 
@@ -27,16 +27,20 @@ _log = structlog.get_logger(__name__)
 PAST_TRIES = 2
 """So often the past of a new instrument is asked for; then it is recorded without one."""
 
+TRY_AGAIN_SECONDS = 60.0
+"""How often what cannot be recorded is tried again."""
+
 _PAUSE_SECONDS = 2.0
-_ASK_AGAIN_SECONDS = 30.0
+_LISTED_SECONDS = 30.0
 
 
 class Subscriptions:
     """Hold the instruments of one feed, by name, and the streams of their trades.
 
     ``instruments`` and ``keys`` (stream to instrument and id space) change while the feed runs. ``refused`` maps
-    the instruments that are wanted but cannot be recorded to the reason; ``fetching`` is the one whose past is
-    being fetched. The pasts of all instruments that are new together are ``most`` trades at most.
+    the instruments that are wanted but cannot be recorded to the reason, and they are tried again; ``fetching`` is
+    the one whose past is being fetched. The pasts of all instruments that are new together are ``most`` trades at
+    most.
     """
 
     def __init__(
@@ -51,6 +55,8 @@ class Subscriptions:
         self.keys: dict[str, Key] = {}
         self.refused: dict[str, str] = {}
         self.fetching: str | None = None
+        self._turn = asyncio.Lock()
+        self._turned_down: asyncio.Queue[tuple[tuple[str, ...], str]] = asyncio.Queue()
 
     def use(self, log: CommitLog, clock: SteadyClock, known: KnownTrades, connections: Connections) -> None:
         """Say where records go and who connects."""
@@ -59,22 +65,56 @@ class Subscriptions:
     async def begin(self, commands: Sequence[tuple[int, Command]]) -> None:
         """Subscribe to what is wanted after all ``commands``, which are offset and command of the inbox.
 
-        What was recorded before is connected at once; what is new gets its past first.
+        What was recorded before is connected at once; what is new gets its past first. Commands that were acted on
+        before are not judged again: what they ask for and the venue does not list at present is tried again.
         """
-        refused: dict[int, str] = {}
-        for offset, command in commands:
-            why = await self._refusal(command)
-            if why:
-                refused[offset] = why
-        names = wanted(self._feed, [command for offset, command in commands if offset not in refused])
-        found = [self._accept(name, await self._unlisted(name)) for name in names]
-        for offset, command in commands:
-            if offset > self._known.acted:
-                self._copy(marked(offset, command, refused.get(offset)))
-        await self._start([one for one in found if one is not None])
+        async with self._turn:
+            await self._begin(commands)
 
     async def act(self, offset: int, command: Command) -> None:
         """Do what a command says, and write its copy into the feed."""
+        async with self._turn:
+            await self._act(offset, command)
+
+    def turned_down(self, streams: tuple[str, ...], words: str) -> None:
+        """Note that the venue does not take in streams: `run` records their instruments no longer."""
+        self._turned_down.put_nowait((streams, words))
+
+    async def run(self) -> None:
+        """Take out what the venue turned down, and try again what cannot be recorded, until cancelled."""
+        while True:
+            try:
+                streams, words = await asyncio.wait_for(self._turned_down.get(), TRY_AGAIN_SECONDS)
+            except TimeoutError:
+                async with self._turn:
+                    await self._try_again()
+            else:
+                async with self._turn:
+                    await self._take_out(streams, words)
+
+    async def _begin(self, commands: Sequence[tuple[int, Command]]) -> None:
+        fresh = [(offset, command) for offset, command in commands if offset > self._known.acted]
+        refused = {offset: why for offset, command in fresh if (why := await self._refusal(command))}
+        without = refused.keys() | self._known.refused
+        names = wanted(self._feed, [command for offset, command in commands if offset not in without])
+        found = [self._accept(name, await self._unlisted(name)) for name in names]
+        for offset, command in fresh:
+            self._copy(marked(offset, command, refused.get(offset)))
+        await self._start([one for one in found if one is not None])
+
+    async def _try_again(self) -> None:
+        for name in list(self.refused):
+            instrument = self._accept(name, await self._unlisted(name))
+            if instrument is not None:
+                await self._start([instrument])
+
+    async def _take_out(self, streams: Collection[str], words: str) -> None:
+        for name, instrument in list(self.instruments.items()):
+            if any(self._venue.stream(instrument, channel) in streams for channel in self.channels):
+                await self._drop(name)
+                self.refused[name] = f"{self._venue.name} does not take the subscription of {name}: {words}"
+
+    async def _act(self, offset: int, command: Command) -> None:
         name = command.values.get("instrument", "")
         why = await self._refusal(command)
         self._copy(marked(offset, command, why))
@@ -94,7 +134,7 @@ class Subscriptions:
             self._venue.native(Instrument.parse(name))
         except UserError as error:
             return str(error)
-        if name not in self._listed and time.monotonic() - self._asked > _ASK_AGAIN_SECONDS:
+        if name not in self._listed and time.monotonic() - self._asked > _LISTED_SECONDS:
             self._asked = time.monotonic()
             try:
                 self._listed = {one.name: one for one in await history.instruments(self._rest, self._venue)}
@@ -106,7 +146,8 @@ class Subscriptions:
 
     def _accept(self, name: str, why: str | None) -> Instrument | None:
         if why is not None:
-            _log.error("instrument_refused", feed=self._feed.name, why=why)
+            if self.refused.get(name) != why:
+                _log.error("instrument_refused", feed=self._feed.name, why=why)
             self.refused[name] = why
             return None
         instrument = self._listed.get(name) or Instrument.parse(name)

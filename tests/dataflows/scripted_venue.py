@@ -21,6 +21,8 @@ class ScriptedVenue:
         self.trades = {symbol: [] for symbol in symbols}  # (id, ms), ids from 1
         self.asked = []
         self.rest_down = self.html = self.mute = False
+        self.halted = set()  # symbols that do not trade at present
+        self.unwelcome = set()  # streams that nobody may subscribe
         self.missing = set()  # ids that REST does not have either
         self.shift_ms = 0
         self._connections = set()
@@ -105,9 +107,13 @@ class ScriptedVenue:
             async for message in connection:
                 request = json.loads(message)
                 change = streams.update if request["method"] == "SUBSCRIBE" else streams.difference_update
-                change(request["params"])
+                answer = {"result": None}
+                if request["method"] == "SUBSCRIBE" and self.unwelcome & set(request["params"]):
+                    answer = {"error": {"code": 2, "msg": "no such stream"}}
+                else:
+                    change(request["params"])
                 if not self.mute:
-                    await connection.send(json.dumps({"result": None, "id": request["id"]}))
+                    await connection.send(json.dumps({**answer, "id": request["id"]}))
         finally:
             self._connections.discard(connection)
             self._subscribed.pop(connection, None)
@@ -128,7 +134,7 @@ class ScriptedVenue:
         if what == "time":
             return {"serverTime": time.time_ns() // 1_000_000 + self.shift_ms}
         if what == "exchangeInfo":
-            return {"symbols": [_listed(symbol) for symbol in self.symbols]}
+            return {"symbols": [_listed(symbol, symbol in self.halted) for symbol in self.symbols]}
         if what == "klines":
             start, step = int(query["startTime"]), 60_000
             starts = range(-(-start // step) * step, int(query["endTime"]) + 1, step)[: int(query["limit"])]
@@ -151,10 +157,10 @@ def _terms(number):
     return {"p": f"{100 + number % 50}.50", "q": f"0.{1 + number % 9}"}
 
 
-def _listed(symbol):
+def _listed(symbol, halted):
     return {
         "symbol": symbol,
-        "status": "TRADING",
+        "status": "BREAK" if halted else "TRADING",
         "baseAsset": symbol.removesuffix("USDT"),
         "quoteAsset": "USDT",
         "isSpotTradingAllowed": True,

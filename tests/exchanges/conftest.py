@@ -139,6 +139,9 @@ class RecordedSink:
         self.frames += frames
         self.changed.set()
 
+    def refused(self, link_name: str, streams: tuple[str, ...], words: str) -> None:
+        self._note("refused", link_name, *streams, words)
+
     async def doubtful(self, streams: tuple[str, ...]) -> bool:
         self._note("doubtful", *streams)
         return not self.quiet

@@ -140,6 +140,7 @@ def test_streams_change_at_run_time_and_stay_changed(linked, sink_type) -> None:
 
     asyncio.run(run())
     assert sink.causes() == ["the caller's cause", "stopped"]
+    assert [event[2:] for event in sink.events if event[0] == "refused"] == [("no@trade", "2: no such stream")]
 
 
 def test_a_link_without_streams_is_never_silent(linked, sink_type) -> None:

@@ -1,0 +1,107 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from recording_process import FEED, Recorded, recording, settings_of
+from scripted_venue import ScriptedVenue
+
+from core.records import Command
+from dataflows.inbox import Inbox
+from dataflows.recorder import known_trades, subscriptions
+from storage.data_folder import DataFolder
+
+BTC, ETH, NONE = "simulated:BTC-USDT", "simulated:ETH-USDT", "simulated:NONE-USDT"
+
+
+@pytest.fixture
+def venue():
+    with ScriptedVenue(("BTCUSDT", "ETHUSDT")) as venue:
+        yield venue
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    monkeypatch.setattr(subscriptions, "TRY_AGAIN_SECONDS", 0.2)
+    monkeypatch.setattr(subscriptions, "_LISTED_SECONDS", 0.1)
+
+
+@pytest.fixture
+def inbox(tmp_path):
+    with Inbox(DataFolder(tmp_path)) as inbox:
+        yield inbox
+
+
+def subscribed(*streams):
+    return lambda venue: venue.subscribed == set(streams)
+
+
+def covers(ids, symbol="BTCUSDT"):
+    return lambda recorded: set(ids) <= set(recorded.ids(symbol))
+
+
+def told(component, *words):
+    return lambda _: all(word in " ".join(component.health().why) for word in words)
+
+
+def test_what_was_added_before_stays_wanted_while_the_venue_does_not_list_it(tmp_path, venue, inbox):
+    settings = settings_of(tmp_path, venue.urls)
+    inbox.submit(Command("subscribe", FEED, {"instrument": ETH}))
+    inbox.submit(Command("subscribe", FEED, {"instrument": NONE}))
+    with recording(settings):
+        venue.wait_for(subscribed("btcusdt@trade", "ethusdt@trade"))
+    venue.halted = {"ETHUSDT"}
+    with recording(settings) as component, Recorded(settings) as recorded:
+        venue.wait_for(subscribed("btcusdt@trade"))
+        recorded.wait_for(told(component, ETH))
+        assert component.health().state == "degraded"
+        assert NONE not in " ".join(component.health().why)
+        venue.halted = set()
+        venue.wait_for(subscribed("btcusdt@trade", "ethusdt@trade"))
+        recorded.wait_for(covers(venue.publish(3, "ETHUSDT"), "ETHUSDT"))
+        recorded.wait_for(lambda _: component.health().state == "healthy")
+        assert [command.values["offset"] for command in recorded.commands()] == ["0", "1"]
+
+
+def test_an_instrument_of_the_settings_that_the_venue_does_not_list_is_tried_again(tmp_path, venue):
+    venue.halted = {"ETHUSDT"}
+    settings = settings_of(tmp_path, venue.urls, (BTC, ETH))
+    with recording(settings) as component, Recorded(settings) as recorded:
+        venue.wait_for(subscribed("btcusdt@trade"))
+        recorded.wait_for(told(component, ETH))
+        venue.halted = set()
+        venue.wait_for(subscribed("btcusdt@trade", "ethusdt@trade"))
+
+
+def test_copies_far_back_in_the_journal_are_not_written_again(tmp_path, venue, inbox, monkeypatch):
+    monkeypatch.setattr(known_trades, "TAIL_RECORDS", 40)
+    settings = settings_of(tmp_path, venue.urls)
+    inbox.submit(Command("subscribe", FEED, {"instrument": ETH}))
+    with recording(settings), Recorded(settings) as recorded:
+        venue.wait_for(subscribed("btcusdt@trade", "ethusdt@trade"))
+        sent = venue.publish(300)
+        venue.publish(1, "ETHUSDT")
+        recorded.wait_for(covers(sent))
+    later = inbox.submit(Command("unsubscribe", FEED, {"instrument": BTC}))
+    with recording(settings), Recorded(settings) as recorded:
+        venue.wait_for(subscribed("ethusdt@trade"))
+        recorded.wait_for(covers(venue.publish(1, "ETHUSDT"), "ETHUSDT"))
+        assert [command.values["offset"] for command in recorded.commands()] == ["0", str(later)]
+
+
+def test_an_instrument_whose_subscription_the_venue_refuses_is_told_and_tried_again(tmp_path, venue, inbox):
+    venue.unwelcome = {"ethusdt@trade"}
+    settings = settings_of(tmp_path, venue.urls)
+    with recording(settings) as component, Recorded(settings) as recorded:
+        venue.wait_for(subscribed("btcusdt@trade"))
+        recorded.wait_for(lambda _: component.health().state == "healthy")
+        inbox.submit(Command("subscribe", FEED, {"instrument": ETH}))
+        recorded.wait_for(told(component, ETH, "no such stream"))
+        assert component.health().state == "degraded"
+        recorded.wait_for(covers(venue.publish(3)))
+        venue.unwelcome = set()
+        venue.wait_for(subscribed("btcusdt@trade", "ethusdt@trade"))
+        recorded.wait_for(covers(venue.publish(3, "ETHUSDT"), "ETHUSDT"))
+        recorded.wait_for(lambda _: component.health().state == "healthy")
+        assert [mark.mark for mark in recorded.marks()] == ["connected"]
