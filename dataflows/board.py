@@ -70,8 +70,9 @@ class Board:
                 if watched.traded_at is None or int(batch.ts[-1]) >= watched.traded_at:
                     watched.price, watched.traded_at = float(batch.price[-1]), int(batch.ts[-1])
                 watched.trades += len(batch)
-                newest = int(batch.ts[-1])
-                watched.recent.append((newest, int(np.count_nonzero(batch.ts > newest - _RATE_OVER))))
+                recent = batch.ts > watched.traded_at - _RATE_OVER
+                if recent.any():
+                    watched.recent.append((int(batch.ts[-1]), int(np.count_nonzero(recent))))
                 watched.advanced_at = self._clock()
             watched.forming = advanced.forming
             for candles in advanced.base:
@@ -143,7 +144,7 @@ def _told(name: str, watched: _Watched, now: float) -> dict[str, Any]:
 def _rate(watched: _Watched, now: float) -> float:
     """Give the trades a second of the venue's time, whatever the speed at which they came."""
     seen = watched.recent
-    newest = max((at for at, _ in seen), default=0)
+    newest = watched.traded_at or 0
     while seen and seen[0][0] <= newest - _RATE_OVER:
         seen.popleft()
     stale = (now - watched.advanced_at) * SECOND > _RATE_OVER

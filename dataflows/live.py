@@ -67,8 +67,8 @@ class MarketComponent:
 
     def _seed(self, system: System) -> None:
         """Show what is stored until the flow has newer; of a few hundred instruments it would take too long."""
-        names = sorted({name for feed in self._settings.feeds for name in feed.instruments})[:_SEEDED]
-        feed_of = {name: feed.name for feed in self._settings.feeds for name in feed.instruments}
+        feed_of = self._shown()
+        names = sorted(feed_of)[:_SEEDED]
         signals = system.ledger.last_signals()
         ends = reader.last_authored(system.session, names)
         for name in names:
@@ -76,6 +76,12 @@ class MarketComponent:
                 end = ends[name] + BASE[1].micros
                 past = reader.history(system.session, name, BASE[1].name, end, 61)
                 self._board.seed(feed_of[name], name, past, signals.get(name))
+
+    def _shown(self) -> dict[str, str]:
+        """Give the feed of every instrument that is recorded, by settings or by command."""
+        with Inbox(DataFolder(self._settings.data)) as inbox:
+            commands = [command for _, command in inbox.read(-1)]
+        return {name: feed.name for feed in self._settings.feeds for name in wanted(feed, commands)}
 
     def health(self) -> Health:
         """Say how far the dataflow lags behind its journal, and which runs have failed."""
@@ -85,8 +91,10 @@ class MarketComponent:
         figures: dict[str, float | int | str | None] = {}
         for feed, (records, seconds) in self._lags().items():
             figures[f"lag_records {feed}"], figures[f"lag_seconds {feed}"] = records, round(seconds, 3)
-            if seconds > _LAG_SECONDS:
+            if seconds > _LAG_SECONDS and records:
                 degraded.append(f"feed {feed} lags {records:,} records, {seconds:.0f} s behind")
+            elif seconds > _LAG_SECONDS:
+                degraded.append(f"nothing has come from feed {feed} for {seconds:.0f} s")
         degraded.extend(f"run of {name} has failed" for name in self._board.failed())
         self._waits = (self._waits or time.monotonic()) if any(self._behind()) else None
         waiting = 0.0 if self._waits is None else time.monotonic() - max(self._waits, self._system.written.at)
@@ -116,9 +124,7 @@ class MarketComponent:
     def board(self) -> dict[str, Any]:
         """Give the newest state of every instrument and feed, as plain values; times in µs since the epoch, UTC."""
         lags = self._lags()
-        with Inbox(DataFolder(self._settings.data)) as inbox:
-            commands = [command for _, command in inbox.read(-1)]
-        shown = {name for feed in self._settings.feeds for name in wanted(feed, commands)}
+        shown = self._shown()
         return {
             "at": time.time_ns() // 1_000,
             "instruments": [one for one in self._board.told() if one["instrument"] in shown],

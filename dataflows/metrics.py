@@ -12,6 +12,7 @@ from dataflows.decide import Outcome, RunStopped
 from dataflows.steps import Advanced
 
 _MICROS = 1e6
+_SILENT_SECONDS = 3.0
 _DELAYS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -20,7 +21,7 @@ class MarketMetrics:
 
     def __init__(self, registry: CollectorRegistry, wall: Callable[[], float] = time.time) -> None:
         self._wall = wall
-        self._read: dict[str, tuple[int, float]] = {}
+        self._read: dict[str, tuple[int, float, float]] = {}
         self.records = Counter("tidemill_records", "Journal records read", ["feed"], registry=registry)
         self.trades = Counter("tidemill_trades", "Trades taken, without repetitions", ["feed"], registry=registry)
         self.duplicates = Counter("tidemill_duplicates", "Trades that came again", ["feed"], registry=registry)
@@ -45,20 +46,23 @@ class MarketMetrics:
     def seen(self, block: RecordBlock) -> None:
         """Count a block of records as it is read."""
         self.records.labels(block.feed).inc(len(block))
-        self._read[block.feed] = (block.last_offset, int(block.received[-1]) / _MICROS)
+        self._read[block.feed] = (block.last_offset, int(block.received[-1]) / _MICROS, self._wall())
 
     def read_up_to(self, feed: str) -> int:
         """Give the offset of the last record of a feed that was read since the start, -1 before the first."""
-        return self._read.get(feed, (-1, 0.0))[0]
+        return self._read[feed][0] if feed in self._read else -1
 
     def measure(self, feed: str, last_offset: int, begun: int) -> tuple[int, float]:
-        """Give how far a feed lags behind its journal: in records, and by the age of the last one that was read.
+        """Give how far a feed lags: in records behind its journal, and by the age of the last one that was read.
 
-        Until one is read, ``begun`` is the offset that counts, and its age is not known (0).
+        A live feed brings a tick a second: without one for three seconds the silence counts, though nothing waits.
+        Until a record is read, ``begun`` is the offset that counts, and its age is not known (0).
         """
-        at, received = self._read.get(feed, (begun, 0.0))
+        now = self._wall()
+        at, received, read = self._read.get(feed, (begun, now, now))
         records = max(0, last_offset - at)
-        seconds = max(0.0, self._wall() - received) if records and received else 0.0
+        silent = now - read
+        seconds = max(0.0, now - received) if records else silent if silent > _SILENT_SECONDS else 0.0
         self.lag_records.labels(feed).set(records)
         self.lag_seconds.labels(feed).set(seconds)
         return records, seconds

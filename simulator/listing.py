@@ -39,8 +39,12 @@ class Listing:
             raise UserError(f"{one.name} cannot be invented: beta lies in [0, 1] and ids are not negative")
 
 
-def _spot(base: str, tick: str, lot: str) -> Instrument:
-    return Instrument("simulated", base, "USDT", native=f"{base}USDT", tick=Decimal(tick), lot=Decimal(lot))
+def _spot(base: str, tick: str, lot: str, expiry: str = "") -> Instrument:
+    return Instrument("simulated", base, "USDT", expiry, native=f"{base}USDT", tick=Decimal(tick), lot=Decimal(lot))
+
+
+def _perpetual(base: str, tick: str, lot: str) -> Instrument:
+    return _spot(base, tick, lot, "PERP")
 
 
 LISTINGS: tuple[Listing, ...] = (
@@ -56,5 +60,7 @@ MORE: tuple[Listing, ...] = (
     Listing(_spot("BNB", "0.01", "0.001"), 707.31, 4.0, 0.028, 0.75, 80.0, 1_000_000_001),
     Listing(_spot("LTC", "0.01", "0.001"), 112.38, 2.0, 0.040, 0.75, 60.0, 400_000_001),
     Listing(_spot("ADA", "0.0001", "0.1"), 1.0847, 3.0, 0.050, 0.75, 60.0, 550_000_001),
+    Listing(_perpetual("AVAX", "0.001", "1"), 41.872, 2.0, 0.055, 0.80, 90.0, 300_000_001),
+    Listing(_perpetual("LINK", "0.001", "0.01"), 23.451, 2.0, 0.050, 0.75, 90.0, 350_000_001),
 )
-"""Further listings of the invented venue, which are there to be subscribed to as well."""
+"""Further listings of the invented venue, which are there to be subscribed to as well: spot, then USD-M."""

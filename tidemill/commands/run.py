@@ -6,12 +6,13 @@ from typing import Annotated
 
 import structlog
 import typer
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics
 
 from core.errors import UnknownName
 from core.health import Health
 from storage.data_folder import DataFolder
 from tidemill.bodies import body
+from tidemill.component_metrics import StateCollector
 from tidemill.components import COMPONENTS, port
 from tidemill.configuration import adopted, configured
 from tidemill.endpoint import described, listen, served
@@ -41,6 +42,8 @@ def run(
     settings = configured(ctx) if lifeline is None else adopted(ctx.obj, receive(lifeline))
     folder = DataFolder(settings.data)
     folder.prepare()
+    # A series of its own for when each counter began is more than anybody asks for.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     stop, ready = Event(), Event()
@@ -49,7 +52,12 @@ def run(
         socket = listen(port(settings, component), "metrics.port")
         work = body(component, settings, registry, listening)
         told = stack.enter_context(announced(folder, component, socket.getsockname()[1]))
-        health = described(component, told.started, lambda: work.health() if ready.is_set() else _STARTING)
+
+        def judged() -> Health:
+            return work.health() if ready.is_set() else _STARTING
+
+        registry.register(StateCollector(component, judged))
+        health = described(component, told.started, judged)
         stack.enter_context(served(socket, registry, {"/health": health, **work.routes}))
         log = structlog.get_logger().bind(component=component)
         log.info("started", port=told.port)

@@ -20,6 +20,7 @@ from storage.ledger.server import serve
 from strategies.registry import strategy
 from tidemill.child import opened_log
 from tidemill.chosen_feeds import chosen
+from tidemill.component_metrics import RestartCollector, StateCollector
 from tidemill.components import port
 from tidemill.configuration import configured
 from tidemill.durations import seconds
@@ -111,6 +112,8 @@ def _started(
     told = stack.enter_context(announced(folder, "supervisor", endpoint.getsockname()[1]))
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
+    registry.register(StateCollector("supervisor", supervisor.health))
+    registry.register(RestartCollector(supervisor.children))
     routes: dict[str, Callable[[], Any]] = {
         "/health": described("supervisor", told.started, supervisor.health),
         "/children": supervisor.children,
