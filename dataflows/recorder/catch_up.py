@@ -94,6 +94,14 @@ class CatchUp:
         due = time.monotonic() + PATIENCE_SECONDS
         self._unsure.update({key: _Unsure(due) for key in keys})
 
+    async def in_order(self, keys: Iterable[Key]) -> None:
+        """Fetch what these instruments traded since their newest known trade; what fails is tried again beside."""
+        await self._log.flushed()
+        for key in keys:
+            self._unsure[key] = _Unsure(time.monotonic(), last=self._known.last_id(key), noted=True)
+            await self._ask_newest(key)
+        await self._log.flushed()
+
     async def run(self) -> None:
         """Catch up until cancelled."""
         while True:

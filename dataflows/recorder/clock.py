@@ -48,6 +48,10 @@ class SteadyClock:
         self._left: tuple[int, int] | None = None
         self.behind: Behind | None = None
 
+    def wall(self) -> int:
+        """Give what the machine's clock shows, µs since the epoch, UTC; it may step back."""
+        return self._wall()
+
     def now(self) -> int:
         """Give the time in µs since the epoch, UTC; never less than before."""
         wall = self._wall()

@@ -98,6 +98,7 @@ class CommitLog:
         self._queue: list[_Arrived] = []
         self._waiting = self._put = self._taken = self._followed = 0
         self._hurried = self._closing = False
+        self._roomy_since = float("-inf")
         self._pending: list[list[Record]] = []
         self._pending_first = self._pending_count = 0
         self._pending_since = self._next_group = self._group_began = self._disk_seen = 0.0
@@ -129,7 +130,13 @@ class CommitLog:
             self._queue.append(arrived)
             self._waiting += arrived.occupied
             self._put += 1
+            if self._waiting > self._bound:
+                self._roomy_since = float("inf")
             self._lock.notify()
+
+    def roomy_since(self, moment: float) -> bool:
+        """Tell whether nobody has had to wait for `room` since a moment of the monotonic clock."""
+        return self._roomy_since <= moment
 
     async def room(self) -> None:
         """Wait until less than the bound waits for the disk."""
@@ -245,6 +252,8 @@ class CommitLog:
         with self._lock:
             self._waiting -= group.occupied
             waiting = self._waiting
+            if waiting <= self._bound:
+                self._roomy_since = min(self._roomy_since, time.monotonic())
         self.last_offset = last
         metrics = self._metrics
         metrics.commit.observe(seconds)

@@ -86,5 +86,5 @@ class Condition:
             why.append(f"the machine's clock stepped back: it shows {behind.wall} µs, recorded is {behind.ours} µs")
         if offset is not None and abs(offset) > MOST_OFFSET:
             why.append(f"the machine's clock is {-offset / _MICROS:+.1f} s from the venue's: set it right")
-        why.extend(self._wants.refused.values())
+        why.extend(list(self._wants.refused.values()))
         return why

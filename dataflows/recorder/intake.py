@@ -15,6 +15,12 @@ from dataflows.recorder.metrics import FeedMetrics
 
 _log = structlog.get_logger(__name__)
 
+MOST_IN_ORDER = 20
+"""Of so many instruments what was missed is fetched before their connection is read; of more, beside it."""
+
+ORDER_SECONDS = 10.0
+"""So long a connection waits for that."""
+
 
 class Intake:
     """Receive for one feed (`exchanges.link.Sink`).
@@ -40,6 +46,11 @@ class Intake:
         self._metrics, self._keys, self._connected = metrics, keys, connected
         self._turned_down = turned_down
         self._up: set[str] = set()
+        self._ordering: set[asyncio.Task[None]] = set()
+        self._in_order = asyncio.Event()
+        self._in_order.set()
+        self._held: list[Sequence[bytes]] = []
+        self._past_underway = False
         self.last_data: float | None = None
         self.lost_since: float | None = time.monotonic()
         self.closing: str | None = None
@@ -50,12 +61,23 @@ class Intake:
         return len(self._up)
 
     def connected(self, link_name: str) -> None:
-        """Mark a connection as up, and look after what was missed before it was."""
+        """Mark a connection as up, and fetch what was missed before anything is read from it.
+
+        So the journal has trades in order, and candles close with all of theirs: what strategies decide on is not
+        revised later. Of many instruments that would take too long: theirs is fetched beside.
+        """
         self._mark(Mark("connected", link_name))
         self._up.add(link_name)
         self._metrics.connects.inc()
+        keys = list(self._keys.values())
+        if len(keys) > MOST_IN_ORDER:
+            self._catch_up.look_after(keys)
+        else:
+            self._in_order.clear()
+            task = asyncio.create_task(self._fetch_first(keys))
+            self._ordering.add(task)
+            task.add_done_callback(self._fetched)
         self._changed()
-        self._catch_up.look_after(self._keys.values())
 
     def resubscribed(self, link_name: str) -> None:
         """Mark that another connection has taken over, with no hole in between."""
@@ -74,14 +96,25 @@ class Intake:
         self._changed()
 
     def close(self) -> None:
-        """Mark what is still up as lost."""
+        """Hand on what is held, and mark what is still up as lost."""
+        for task in self._ordering:
+            task.cancel()
+        self._release()
         for link_name in sorted(self._up):
             self.lost(link_name, "stopped")
 
     def received(self, frames: Sequence[bytes]) -> None:
-        """Take frames that arrived together."""
-        self._log.put_frames(frames, self._clock.now())
+        """Take frames that arrived together; those that come before what was missed wait for it."""
+        if self._in_order.is_set():
+            self._log.put_frames(frames, self._clock.now())
+        else:
+            self._held.append(frames)
         self.last_data = time.monotonic()
+
+    def past_underway(self, underway: bool) -> None:
+        """Say whether the past of an instrument is being fetched: meanwhile no tick may close its candles."""
+        self._past_underway = underway
+        self._changed()
 
     def refused(self, link_name: str, streams: tuple[str, ...], words: str) -> None:
         """Pass on that the venue does not take in streams."""
@@ -94,17 +127,38 @@ class Intake:
         return await self._catch_up.newer(keys)
 
     async def room(self) -> None:
-        """Wait while too much waits for the disk."""
+        """Wait while too much waits for the disk, or while what was missed is being fetched."""
         await self._log.room()
+        await self._in_order.wait()
+
+    async def _fetch_first(self, keys: Sequence[Key]) -> None:
+        try:
+            await asyncio.wait_for(self._catch_up.in_order(keys), ORDER_SECONDS)
+        except TimeoutError:
+            _log.warning("catch_up_takes_long", feed=self._feed, instruments=len(keys))
+            self._catch_up.look_after(keys)
+
+    def _fetched(self, task: "asyncio.Task[None]") -> None:
+        self._ordering.discard(task)
+        if not self._ordering:
+            self._release()
+            self._changed()
+
+    def _release(self) -> None:
+        for frames in self._held:
+            # Times of receipt never go back in a journal.
+            self._log.put_frames(frames, self._clock.now())
+        self._held = []
+        self._in_order.set()
 
     def _mark(self, mark: Mark) -> None:
         self._log.put(mark.record(self._clock.now()))
 
     def _changed(self) -> None:
         self._metrics.connected.set(len(self._up))
-        if self._up:
-            self.lost_since = None
+        self.lost_since = None if self._up else self.lost_since or time.monotonic()
+        # Ticks go on while a connection is up and nothing older is still to come.
+        if self._up and self._in_order.is_set() and not self._past_underway:
             self._connected.set()
         else:
-            self.lost_since = time.monotonic()
             self._connected.clear()

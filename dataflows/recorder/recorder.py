@@ -114,7 +114,7 @@ class Recorder:
         watch = Watch(settings.first_data_s, settings.stale_s)
         attempts = self._attempts or Attempts(venue.limits)
         connections = Connections(venue, wants.channels, intake, attempts, watch)
-        wants.use(log, clock, known, connections)
+        wants.use(log, clock, known, connections, intake.past_underway)
         self._condition = Condition(
             settings, log, clock, venue_clock, intake, connections, catch_up, known, metrics, wants
         )

