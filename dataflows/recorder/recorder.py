@@ -94,6 +94,11 @@ class Recorder:
             if self._rest is None:
                 await rest.close()
 
+    @property
+    def begun(self) -> bool:
+        """Tell whether it has the feed and its journal, and records."""
+        return self._condition is not None
+
     def health(self) -> Health:
         """Say how the recording is, and why; may be called from any thread."""
         condition = self._condition
