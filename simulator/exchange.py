@@ -67,6 +67,8 @@ class Figures:
     refused: int = 0
     connected: int = 0
     open: int = 0
+    listening: int = 0
+    """Websockets that are subscribed to some stream."""
     cut: int = 0
     """Websockets that were cut because their client did not read."""
 

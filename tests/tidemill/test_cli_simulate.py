@@ -149,6 +149,9 @@ def test_files_wait_for_a_client_and_nothing_of_the_beginning_is_lost(tmp_path: 
         time.sleep(0.3)
         assert ask(port, "/api/v3/trades?symbol=BTCUSDT") == []
         with connect(f"ws://127.0.0.1:{port}/ws") as client:
+            # Who has only connected would miss the beginning.
+            time.sleep(1.3)
+            assert ask(port, "/tidemill/state")["paused"]
             client.send('{"method":"SUBSCRIBE","params":["btcusdt@trade"],"id":1}')
             frames = [json.loads(client.recv(timeout=60)) for _ in range(51)]
         assert frames[0] == {"result": None, "id": 1}

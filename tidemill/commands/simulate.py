@@ -31,7 +31,7 @@ from tidemill.endpoint import listen
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOOK_SECONDS = 0.05
-# A client opens its websocket before it subscribes.
+# A client may subscribe to one stream after the other.
 _SUBSCRIBING_SECONDS = 1.0
 
 
@@ -161,7 +161,7 @@ def _watch(exchange: SimulatedExchange, over: threading.Event) -> None:
     """Let the clock go once somebody listens; say when the tape has ended."""
     clock, end = exchange.clock, exchange.tape.end
     if clock.paused:
-        while clock.paused and not exchange.figures.open and not over.wait(_LOOK_SECONDS):
+        while clock.paused and not exchange.figures.listening and not over.wait(_LOOK_SECONDS):
             pass
         if over.wait(_SUBSCRIBING_SECONDS if clock.paused else 0):
             return
