@@ -1,11 +1,14 @@
 """The recorders of all feeds in one process."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from threading import Event
 
+import structlog
 from prometheus_client import CollectorRegistry
 
+from core.errors import Busy, IntegrityError
 from core.health import Health
 from core.settings import FeedSettings, Settings
 from dataflows.decide import place
@@ -18,11 +21,19 @@ from exchanges.rest import Rest
 from storage.data_folder import DataFolder
 from storage.journal import Journal
 
+_log = structlog.get_logger(__name__)
+
+BACK_OFF_SECONDS = 0.5, 30.0
+"""A feed that ended with an error is begun anew after so long, doubled each time; and the longest of it."""
+
 _LOOK_SECONDS = 0.1
 
 
 class RecorderComponent:
-    """Record feeds until told to stop; ``feeds`` are those of the settings unless given."""
+    """Record feeds until told to stop; ``feeds`` are those of the settings unless given.
+
+    A feed that another recorder has, or whose journal contradicts itself, does not end the others: it is tried again.
+    """
 
     def __init__(
         self, settings: Settings, registry: CollectorRegistry, feeds: Sequence[FeedSettings] | None = None
@@ -31,11 +42,13 @@ class RecorderComponent:
         self._feeds = settings.feeds if feeds is None else feeds
         self._metrics = RecorderMetrics(registry)
         self._recorders: dict[str, Recorder] = {}
+        self._failed: dict[str, Busy | IntegrityError] = {}
 
     def run(self, stop: Event, on_ready: Callable[[], None]) -> None:
         """Record until ``stop`` is set; then connections are closed and what has arrived is durable.
 
-        Raises `Busy` where another recorder has one of the feeds, `UserError` where a setting is wrong.
+        Raises `Busy` where other recorders have the feeds, `IntegrityError` where the journals contradict themselves,
+        in both cases only once no feed is left that can be recorded; `UserError` where a setting is wrong.
         """
         folder = DataFolder(self._settings.data)
         limits = self._settings.journal
@@ -50,6 +63,7 @@ class RecorderComponent:
         if not self._recorders:
             return Health("down", ("starting",))
         told = {name: recorder.health() for name, recorder in list(self._recorders.items())}
+        told |= {name: Health("down", (f"{error} (tried again)",)) for name, error in list(self._failed.items())}
         why = {
             state: [f"{name}: {text}" for name, one in told.items() if one.state == state for text in one.why]
             for state in ("degraded", "down")
@@ -61,33 +75,50 @@ class RecorderComponent:
         strategies = wanted_candles(self._settings)
         rests: dict[str, Rest] = {}
         attempts: dict[str, Attempts] = {}
-        for feed in self._feeds:
+
+        def recorder(feed: FeedSettings) -> Recorder:
             venue = venue_named(feed.dialect, feed.websocket_url, feed.rest_url)
             if venue.rest_url not in rests:
                 rests[venue.rest_url] = Rest(venue)
-            self._recorders[feed.name] = Recorder(
-                self._settings,
-                feed,
-                journal,
-                inbox,
-                self._metrics,
-                strategies,
-                rest=rests[venue.rest_url],
-                attempts=attempts.setdefault(venue.websocket_url, Attempts(venue.limits)),
-            )
-        tasks = [asyncio.create_task(recorder.run()) for recorder in self._recorders.values()]
+            rest, budget = rests[venue.rest_url], attempts.setdefault(venue.websocket_url, Attempts(venue.limits))
+            shared = self._settings, feed, journal, inbox, self._metrics, strategies
+            return Recorder(*shared, rest=rest, attempts=budget)
+
+        self._recorders = {feed.name: recorder(feed) for feed in self._feeds}
+        tasks = [asyncio.create_task(self._keep(feed, recorder)) for feed in self._feeds]
         on_ready()
         try:
             while not stop.is_set():
                 done, _ = await asyncio.wait(tasks, timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     task.result()
+                for name in [name for name in self._failed if self._recorders[name].begun]:
+                    del self._failed[name]
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             for rest in rests.values():
                 await rest.close()
+
+    async def _keep(self, feed: FeedSettings, recorder: Callable[[FeedSettings], Recorder]) -> None:
+        """Record a feed; begin anew after an error that is this feed's alone, unless every feed has one."""
+        shortest, longest = BACK_OFF_SECONDS
+        pause = shortest
+        while True:
+            began = time.monotonic()
+            try:
+                await self._recorders[feed.name].run()
+            except (Busy, IntegrityError) as error:
+                self._failed[feed.name] = error
+                if len(self._failed) == len(self._feeds):
+                    raise
+                _log.error("feed_not_recorded", feed=feed.name, why=str(error))
+            pause = shortest if time.monotonic() - began > longest else pause
+            # Not the old one: what it has heard of the operators' commands is of its own run.
+            self._recorders[feed.name] = recorder(feed)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, longest)
 
 
 def wanted_candles(settings: Settings) -> list[tuple[str, int]]:
