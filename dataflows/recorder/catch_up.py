@@ -156,7 +156,8 @@ class CatchUp:
             if newest is not None and last is not None and int(newest.ids.max()) > last:
                 return True
             if newest is not None and last is None:
-                self._begin_with(newest)
+                # From here on a hole of it shows.
+                self._put(newest.take(slice(-1, None)))
         return not lively
 
     def _look(self, now: float) -> None:
@@ -222,15 +223,15 @@ class CatchUp:
     async def _ask_newest(self, key: Key) -> None:
         """Fetch what came after the newest id while no socket brought it; a hole of it shows by itself later."""
         unsure, before = self._unsure.pop(key), self._known.last_id(key)
+        if before is None:
+            return
         try:
             newest = await self._newest(key)
             after = self._known.last_id(key)
             if newest is None or after != before:
                 return
             last = int(newest.ids.max())
-            if before is None:
-                self._begin_with(newest)
-            elif 0 < last - before <= self._most:
+            if 0 < last - before <= self._most:
                 await self._fetch(Missing(key, before + 1, last))
             elif last > before:
                 self._put(newest)
@@ -248,10 +249,6 @@ class CatchUp:
             return None
         answer = await self._rest.get(self._venue.trades_request(instrument, key[1]))
         return self._venue.read_trades(instrument, key[1], answer, self._clock.now())
-
-    def _begin_with(self, newest: TradeBatch) -> None:
-        # Of an instrument that never brought a trade: from here on a hole of it shows.
-        self._put(newest.take(slice(-1, None)))
 
     def _put(self, trades: TradeBatch) -> None:
         if len(trades):

@@ -83,7 +83,10 @@ class Ticker:
             await asyncio.sleep(TICK_SECONDS)
             if self._venue_clock.stale:
                 await self._venue_clock.ask()
-            await self.connected.wait()
+            if not self.connected.is_set():
+                # What came while nothing was read is to be read first.
+                await self.connected.wait()
+                continue
             await self.tick(began, quiet=self._known.newest <= seen)
 
     async def tick(self, began: float, *, quiet: bool) -> None:
