@@ -146,8 +146,14 @@ class Arena:
         return {"state": "down", "why": [], "figures": {}}
 
     def peaks(self) -> dict[str, int]:
-        """Give the most memory (bytes) that each component has ever had, where the kernel tells."""
-        return {name: peak for name in COMPONENTS if (pid := self.pid(name)) and (peak := _peak(pid))}
+        """Give the most memory (bytes) that each component has ever had, and PostgreSQL's largest process.
+
+        Zero where the kernel does not tell.
+        """
+        pids = {name: pid for name in (*COMPONENTS, "postgres") if (pid := self.pid(name))}
+        return {
+            name: max(map(_peak, self.family(pid) if name == "postgres" else [pid])) for name, pid in pids.items()
+        }
 
     def kill(self, victim: str) -> bool:
         """Kill a component, PostgreSQL, ``up`` or ``all`` at once; say whether anything was hit."""
