@@ -81,6 +81,11 @@ class KnownTrades:
         """Give the instruments that have brought trades."""
         return {name for name, _ in list(self._states)}
 
+    def first_id(self, key: Key) -> int | None:
+        """Give the oldest id; None before the first."""
+        state = self._states.get(key)
+        return state.ranges[0].first_id if state else None
+
     def last_id(self, key: Key) -> int | None:
         """Give the newest id; None before the first."""
         state = self._states.get(key)
@@ -158,11 +163,12 @@ class KnownTrades:
                 continue
             key = trades.instrument, trades.id_space
             state = self._states.get(key) or Continuity(*key, _NEVER_A_GAP)
-            self._states[key], _ = follow(state, trades)
+            self._states[key], found = follow(state, trades)
             self.newest = max(self.newest, int(trades.ts.max()))
-            self.trades += len(trades)
+            fresh = sum(len(run.trades) for run in found.runs)
+            self.trades += fresh
             if self._metrics is not None:
-                self._metrics.trades.inc(len(trades))
+                self._metrics.trades.inc(fresh)
 
 
 def _blocks(journal: Journal, feed: str, first: int, last: int) -> Iterator[RecordBlock]:

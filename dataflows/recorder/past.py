@@ -26,17 +26,53 @@ async def past(
     minutes: int,
     most: int,
     now: Callable[[], int],
+    age: int = 0,
+    first_known: Callable[[str], int | None] = lambda channel: None,
 ) -> AsyncIterator[Record]:
     """Yield what an instrument did before it is recorded, in order, up to the venue's present.
 
     First the venue's closed ``candles``: of each timeframe as many as wanted that begin before the trades do, and
     those since. Then the trades of the last ``minutes``, from a whole minute on, of each of ``channels`` (``trade``,
     ``aggregate``); of more than ``most`` the latest. Where that is no trade at all, the newest of all time: what is
-    missed later is known by its id. ``now`` gives the time of receipt (µs since the epoch, UTC). Raises what REST
-    raises: `TransientError`, `VenueError`.
+    missed later is known by its id. ``now`` gives the time of receipt (µs since the epoch, UTC). Where it has been
+    recorded for ``age`` µs already, ``first_known`` gives the first id of a channel: what is older is yielded. Raises
+    what REST raises: `TransientError`, `VenueError`.
     """
-    present = await history.time(rest, venue)
+    present = await history.time(rest, venue) - age
     start = (present - minutes * MINUTE) // MINUTE * MINUTE
+    async for record in candles_before(rest, venue, instrument, candles, start, present, now):
+        yield record
+    for channel in channels:
+        page = await rest.get(venue.trades_request(instrument, channel))
+        newest = venue.read_trades(instrument, channel, page, now())
+        if newest is None:
+            continue
+        first = await history.first_id(rest, venue, instrument, channel, start) if minutes and most else None
+        if first is None:
+            yield Record(Kind.TRADES, now(), newest.take(slice(-1, None)).to_ipc())
+            continue
+        known = first_known(channel)
+        latest = (int(newest.ids.max()) + 1 if known is None else known) - most
+        if latest > first:
+            _log.warning("past_shortened", instrument=instrument.name, trades=most)
+        wanted = max(first, latest), None if known is None else known - 1
+        async for trades in history.trades(rest, venue, instrument, channel, *wanted, received=now):
+            yield Record(Kind.TRADES, now(), trades.to_ipc())
+
+
+async def candles_before(
+    rest: Rest,
+    venue: Venue,
+    instrument: Instrument,
+    candles: Sequence[tuple[str, int]],
+    start: int,
+    present: int,
+    now: Callable[[], int],
+) -> AsyncIterator[Record]:
+    """Yield the venue's closed candles: of each timeframe as many as wanted before ``start``, and those since.
+
+    Times in µs since the epoch, UTC. Raises what REST raises.
+    """
     for name, count in candles:
         tf = timeframe(name)
         begin = tf.floor(start) - count * (tf.micros or _LONGEST_MONTH)
@@ -47,17 +83,3 @@ async def past(
             continue
         if told.rows:
             yield told.record(now())
-    for channel in channels:
-        page = await rest.get(venue.trades_request(instrument, channel))
-        newest = venue.read_trades(instrument, channel, page, now())
-        if newest is None:
-            continue
-        first = await history.first_id(rest, venue, instrument, channel, start) if minutes and most else None
-        if first is None:
-            yield Record(Kind.TRADES, now(), newest.take(slice(-1, None)).to_ipc())
-            continue
-        latest = int(newest.ids.max()) - most + 1
-        if latest > first:
-            _log.warning("past_shortened", instrument=instrument.name, trades=most)
-        async for trades in history.trades(rest, venue, instrument, channel, max(first, latest), received=now):
-            yield Record(Kind.TRADES, now(), trades.to_ipc())

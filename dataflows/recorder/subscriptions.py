@@ -16,7 +16,7 @@ from dataflows.recorder.commands import marked
 from dataflows.recorder.commit_log import CommitLog
 from dataflows.recorder.connections import Connections
 from dataflows.recorder.known_trades import Key, KnownTrades
-from dataflows.recorder.past import past
+from dataflows.recorder.past import candles_before, past
 from exchanges import history
 from exchanges.columns import SPACES
 from exchanges.rest import Rest
@@ -25,11 +25,15 @@ from exchanges.venue import Venue
 _log = structlog.get_logger(__name__)
 
 PAST_TRIES = 2
-"""So often the past of a new instrument is asked for; then it is recorded without one."""
+"""So often the past of a new instrument is asked for; then it is recorded, and its past is fetched beside that."""
+
+MOST_TOLD = 20
+"""Of so many instruments the venue's candles are asked for at every start."""
 
 TRY_AGAIN_SECONDS = 60.0
-"""How often what cannot be recorded is tried again."""
+"""How often what cannot be recorded is tried again, and a past that could not be fetched."""
 
+_MICROS = 1_000_000
 _PAUSE_SECONDS = 2.0
 _LISTED_SECONDS = 30.0
 
@@ -39,7 +43,8 @@ class Subscriptions:
 
     ``instruments`` and ``keys`` (stream to instrument and id space) change while the feed runs. ``refused`` maps
     the instruments that are wanted but cannot be recorded to the reason, and they are tried again; ``fetching`` is
-    the one whose past is being fetched. The pasts of all instruments that are new together are ``most`` trades at
+    the one whose past is being fetched before it is recorded, ``unfetched`` those that are recorded though theirs
+    could not be, and since when (monotonic clock). The pasts of all instruments that are new together are ``most`` trades at
     most.
     """
 
@@ -55,6 +60,7 @@ class Subscriptions:
         self.keys: dict[str, Key] = {}
         self.refused: dict[str, str] = {}
         self.fetching: str | None = None
+        self.unfetched: dict[str, float] = {}
         self._turn = asyncio.Lock()
         self._turned_down: asyncio.Queue[tuple[tuple[str, ...], str]] = asyncio.Queue()
 
@@ -96,6 +102,7 @@ class Subscriptions:
             except TimeoutError:
                 async with self._turn:
                     await self._try_again()
+                await self._fetch_later()
             else:
                 async with self._turn:
                     await self._take_out(streams, words)
@@ -115,6 +122,21 @@ class Subscriptions:
             instrument = self._accept(name, await self._unlisted(name))
             if instrument is not None:
                 await self._start([instrument])
+
+    async def _fetch_later(self) -> None:
+        share = self._most // max(1, len(self.unfetched))
+        for name, since in list(self.unfetched.items()):
+            instrument = self.instruments.get(name)
+            if instrument is None:
+                continue
+            try:
+                await self._put_past(instrument, share, int((time.monotonic() - since) * _MICROS))
+            except TransientError as error:
+                _log.info("past_not_fetched", instrument=name, why=str(error))
+                continue
+            except VenueError as error:
+                _log.warning("past_not_fetched", instrument=name, why=str(error))
+            self.unfetched.pop(name, None)
 
     async def _take_out(self, streams: Collection[str], words: str) -> None:
         for name, instrument in list(self.instruments.items()):
@@ -166,6 +188,7 @@ class Subscriptions:
 
     async def _drop(self, name: str) -> None:
         self.refused.pop(name, None)
+        self.unfetched.pop(name, None)
         instrument = self.instruments.pop(name, None)
         if instrument is not None:
             for stream in [stream for stream, key in self.keys.items() if key[0] == name]:
@@ -175,7 +198,9 @@ class Subscriptions:
     async def _start(self, instruments: Sequence[Instrument]) -> None:
         recorded = self._known.instruments()
         new = [one for one in instruments if one.name not in recorded]
-        await self._connections.add([one for one in instruments if one.name in recorded])
+        known = [one for one in instruments if one.name in recorded]
+        await self._tell_candles(known)
+        await self._connections.add(known)
         self._past_underway(bool(new))
         for instrument in new:
             self.fetching = instrument.name
@@ -185,20 +210,45 @@ class Subscriptions:
         # Taken away again meanwhile.
         await self._connections.add([one for one in new if one.name in self.instruments])
 
+    async def _tell_candles(self, instruments: Sequence[Instrument]) -> None:
+        """Journal the venue's candles for runs that are new, and have too little past in the lake.
+
+        Only of few instruments, and only once: whoever is recorded already waits for it.
+        """
+        try:
+            present = await history.time(self._rest, self._venue) if len(instruments) <= MOST_TOLD else 0
+            for instrument in instruments if present else ():
+                wanted = (self._candles, present, present, self._clock.now)
+                async for record in candles_before(self._rest, self._venue, instrument, *wanted):
+                    self._log.put(record)
+        except (TransientError, VenueError) as error:
+            _log.warning("venue_candles_not_fetched", feed=self._feed.name, why=str(error))
+
     async def _fetch_past(self, instrument: Instrument, most: int) -> None:
-        wanted = (self._traded, self._candles, self._feed.history_minutes, most)
+        began = time.monotonic()
         for left in reversed(range(PAST_TRIES)):
             try:
-                records = past(self._rest, self._venue, instrument, *wanted, self._clock.now)
-                async for record in records:
-                    self._log.put(record)
-                    await self._log.room()
-                await self._log.flushed()
+                await self._put_past(instrument, most)
             except (TransientError, VenueError) as error:
                 _log.warning("past_not_fetched", instrument=instrument.name, why=str(error))
-                await asyncio.sleep(_PAUSE_SECONDS if left else 0)
+                if left:
+                    await asyncio.sleep(_PAUSE_SECONDS)
+                elif isinstance(error, TransientError):
+                    self.unfetched[instrument.name] = began
             else:
                 return
+
+    async def _put_past(self, instrument: Instrument, most: int, age: int = 0) -> None:
+        def first_known(channel: str) -> int | None:
+            return self._known.first_id((instrument.name, channel)) if age else None
+
+        wanted = (self._traded, self._candles, self._feed.history_minutes, most, self._clock.now, age, first_known)
+        async for record in past(self._rest, self._venue, instrument, *wanted):
+            if instrument.name not in self.instruments:
+                return
+            self._log.put(record)
+            await self._log.room()
+        await self._log.flushed()
 
     def _copy(self, command: Command) -> None:
         self._log.put(command.record(self._clock.now()))
