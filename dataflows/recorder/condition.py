@@ -87,4 +87,5 @@ class Condition:
         if offset is not None and abs(offset) > MOST_OFFSET:
             why.append(f"the machine's clock is {-offset / _MICROS:+.1f} s from the venue's: set it right")
         why.extend(list(self._wants.refused.values()))
+        why.extend(f"the past of {name} could not be fetched" for name in list(self._wants.unfetched))
         return why

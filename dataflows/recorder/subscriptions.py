@@ -44,8 +44,8 @@ class Subscriptions:
     ``instruments`` and ``keys`` (stream to instrument and id space) change while the feed runs. ``refused`` maps
     the instruments that are wanted but cannot be recorded to the reason, and they are tried again; ``fetching`` is
     the one whose past is being fetched before it is recorded, ``unfetched`` those that are recorded though theirs
-    could not be, and since when (monotonic clock). The pasts of all instruments that are new together are ``most`` trades at
-    most.
+    could not be, and since when (monotonic clock). The pasts of all instruments that are new together
+    are ``most`` trades at most.
     """
 
     def __init__(
@@ -125,6 +125,7 @@ class Subscriptions:
 
     async def _fetch_later(self) -> None:
         share = self._most // max(1, len(self.unfetched))
+        await self._log.flushed()
         for name, since in list(self.unfetched.items()):
             instrument = self.instruments.get(name)
             if instrument is None:

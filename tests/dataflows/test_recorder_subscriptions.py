@@ -7,7 +7,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from recording_process import FEED, Recorded, recording, settings_of
 from scripted_venue import ScriptedVenue
 
-from core.records import Command
+from core.records import Command, Kind
 from dataflows.inbox import Inbox
 from dataflows.recorder import known_trades, subscriptions
 from storage.data_folder import DataFolder
@@ -104,4 +104,24 @@ def test_an_instrument_whose_subscription_the_venue_refuses_is_told_and_tried_ag
         venue.wait_for(subscribed("btcusdt@trade", "ethusdt@trade"))
         recorded.wait_for(covers(venue.publish(3, "ETHUSDT"), "ETHUSDT"))
         recorded.wait_for(lambda _: component.health().state == "healthy")
+        assert [mark.mark for mark in recorded.marks()] == ["connected"]
+
+
+def test_a_past_that_could_not_be_fetched_is_told_and_fetched_beside_the_live_trades(tmp_path, venue, monkeypatch):
+    monkeypatch.setattr(subscriptions, "_PAUSE_SECONDS", 0.01)
+    past = venue.publish(2500)
+    venue.rest_down = True
+    settings = settings_of(tmp_path, venue.urls)
+    with recording(settings) as component, Recorded(settings) as recorded:
+        venue.wait_for(subscribed("btcusdt@trade"))
+        live = venue.publish(5)
+        recorded.wait_for(covers(live))
+        recorded.wait_for(told(component, f"the past of {BTC} could not be fetched"))
+        assert component.health().state == "degraded"
+        assert recorded.ids() == list(live)
+        venue.rest_down = False
+        recorded.wait_for(covers(past))
+        recorded.wait_for(lambda _: component.health().state == "healthy")
+        assert set(recorded.ids(kinds=(Kind.TRADES,))) == set(past)
+        assert recorded.of(Kind.CANDLES)
         assert [mark.mark for mark in recorded.marks()] == ["connected"]
