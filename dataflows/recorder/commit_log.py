@@ -7,7 +7,6 @@ high rates the groups grow by themselves.
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 from threading import Condition, Thread
@@ -19,6 +18,7 @@ from core.errors import JournalFull, TransientError
 from core.records import Kind, Record, RecordBlock
 from core.settings import JournalSettings
 from dataflows.recorder.metrics import FeedMetrics
+from dataflows.recorder.stall import Stall
 from dataflows.room import refuse_full_disk
 from storage.journal import Journal
 
@@ -42,14 +42,6 @@ FOLLOW_RECORDS = 4_096
 RETRY_SECONDS = 1.0
 GROUP_BYTES = 8 * 1024 * 1024
 _RECORD_BYTES = 128
-
-
-@dataclass(frozen=True, slots=True)
-class Stall:
-    """Say why nothing can be written: ``cause`` for marks and metrics, ``why`` for people."""
-
-    cause: str
-    why: str
 
 
 class _Arrived(NamedTuple):
