@@ -4,6 +4,7 @@ import time
 
 from core.health import Health
 from core.settings import RecorderSettings
+from core.timeframes import DAY
 from dataflows.recorder.catch_up import CatchUp
 from dataflows.recorder.clock import SteadyClock
 from dataflows.recorder.commit_log import CommitLog
@@ -84,7 +85,8 @@ class Condition:
         behind, offset = self._clock.behind, self._venue_clock.offset
         if behind is not None:
             why.append(f"the machine's clock stepped back: it shows {behind.wall} µs, recorded is {behind.ours} µs")
-        if offset is not None and abs(offset) > MOST_OFFSET:
+        # A venue of another day is a market that is played back, no matter of clocks.
+        if offset is not None and MOST_OFFSET < abs(offset) < DAY:
             why.append(f"the machine's clock is {-offset / _MICROS:+.1f} s from the venue's: set it right")
         why.extend(list(self._wants.refused.values()))
         why.extend(f"the past of {name} could not be fetched" for name in list(self._wants.unfetched))

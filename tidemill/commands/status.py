@@ -89,6 +89,10 @@ def status(
         found |= _stored(settings, folder)
     except TidemillError as error:
         found |= {"stored": None, "why": ctx.obj.redact(str(error)), "feeds": _feeds(folder, None)}
+    if not any(one.name == "market" and one.running for one in shown):
+        for run in found.get("runs", ()):
+            # Stopped with the system: it goes on with the next start.
+            run["state"] = "idle" if run["state"] == "running" else run["state"]
     _write(found, as_json)
     if check and any(one.state != "healthy" for one in shown):
         raise typer.Exit(_UNSOUND)
