@@ -75,7 +75,18 @@ def configure(path: Path, port: int, feed: str = "binance") -> list[str]:
 
 
 def recorder(argv: list[str]) -> "subprocess.Popen[str]":
-    return subprocess.Popen([*TIDEMILL, "record", *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [*TIDEMILL, "record", *argv],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heeding,
+    )
+
+
+def heeding() -> None:
+    # A shell that started us in the background made us deaf to Ctrl-C.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def recorded(folder: Path, feed: str = "binance") -> list[int]:
