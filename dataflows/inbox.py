@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self
 
 import msgspec
+import numpy as np
 
 from core.errors import Busy, IntegrityError
 from core.instruments import Instrument
@@ -74,6 +75,15 @@ class Inbox:
                 found.append((offset, _command(offset, record.kind, record.payload)))
             after = block.last_offset
         return found
+
+    def stored_before(self, moment: int) -> int:
+        """Give the offset of the last command stored before a moment (µs since the epoch, UTC); -1 for none."""
+        last = after = -1
+        while (block := self._journal.read(INBOX, after, _BLOCK_RECORDS)) is not None:
+            earlier = np.flatnonzero(block.received < moment)
+            last = block.first_offset + int(earlier[-1]) if len(earlier) else last
+            after = block.last_offset
+        return last
 
     def doorbell(self) -> Doorbell:
         """Hang a bell that every `submit` rings, from whatever process; use it in a ``with``."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
-import pyarrow as pa
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from core.candles import CandleBatch
@@ -147,7 +146,7 @@ class LakePartition(StatefulSinkPartition[LakeRows, Pending | None]):
         to be done; what failed there fails a later epoch.
         """
         self._settle(wait=False)
-        self._ended.extend(self._rows)
+        self._ended.extend(_joined(self._rows))
         self._rows = []
         self._epochs += bool(self._ended)
         count = _count(self._ended)
@@ -175,8 +174,8 @@ class LakePartition(StatefulSinkPartition[LakeRows, Pending | None]):
             underway.result()
 
     def _commit(self, rows: Sequence[LakeRows]) -> None:
-        trades = _joined([batch for one in rows for batch in one.trades])
-        candles = _joined([batch for one in rows for batch in one.candles])
+        trades = [batch.to_arrow() for one in rows for batch in one.trades]
+        candles = [batch.to_arrow() for one in rows for batch in one.candles]
         reached: dict[str, int] = {}
         for one in rows:
             reached[one.feed] = max(one.last_offset, reached.get(one.feed, -1))
@@ -200,12 +199,28 @@ def _behind(batches: Sequence[_Batch], after: int) -> list[_Batch]:
     return found
 
 
-def _joined(batches: Sequence[TradeBatch] | Sequence[CandleBatch]) -> list[pa.RecordBatch]:
-    """Join what is alike: a live flow brings thousands of batches of a few rows."""
-    alike: dict[tuple[str, ...], list[Any]] = {}
+def _joined(rows: Sequence[LakeRows]) -> list[LakeRows]:
+    """Give one item a feed, with what is alike in one batch.
+
+    A live epoch is thousands of batches of a few rows: each by itself is slow to pickle and slow to write.
+    """
+    feeds = dict.fromkeys(one.feed for one in rows)
+    return [
+        LakeRows(
+            feed,
+            _alike([batch for one in rows if one.feed == feed for batch in one.trades]),
+            _alike([batch for one in rows if one.feed == feed for batch in one.candles]),
+            max(one.reached for one in rows if one.feed == feed),
+        )
+        for feed in feeds
+    ]
+
+
+def _alike(batches: Sequence[_Batch]) -> list[_Batch]:
+    groups: dict[tuple[str, ...], list[Any]] = {}
     for batch in batches:
-        alike.setdefault(_kind(batch), []).append(batch)
-    return [type(parts[0]).concat(parts).to_arrow() for parts in alike.values()]
+        groups.setdefault(_kind(batch), []).append(batch)
+    return [type(parts[0]).concat(parts) for parts in groups.values()]
 
 
 def _kind(batch: TradeBatch | CandleBatch) -> tuple[str, ...]:

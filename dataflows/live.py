@@ -7,12 +7,13 @@ again; a start is a recovery.
 import sys
 import time
 from collections.abc import Callable, Iterator
-from threading import Event
+from threading import Event, Lock
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from core.health import Health
+from core.records import Command
 from core.settings import Settings
 from core.timeframes import BASE
 from dataflows.board import Board
@@ -46,6 +47,9 @@ class MarketComponent:
         self._system: System | None = None
         self._begun: dict[str, int] = {}
         self._waits: float | None = None
+        self._inbox, self._heard = Inbox(DataFolder(settings.data)), -1
+        self._commands: list[Command] = []
+        self._turn = Lock()
 
     def run(self, stop: Event, on_ready: Callable[[], None]) -> None:
         """Run until told to stop; raise `Busy` where another process runs the dataflow of this data folder."""
@@ -64,6 +68,7 @@ class MarketComponent:
                 run(flow, system.recovery, reading)
             finally:
                 self._system = None
+                self._inbox.close()
 
     def _seed(self, system: System) -> None:
         """Show what is stored until the flow has newer; of a few hundred instruments it would take too long."""
@@ -79,9 +84,11 @@ class MarketComponent:
 
     def _shown(self) -> dict[str, str]:
         """Give the feed of every instrument that is recorded, by settings or by command."""
-        with Inbox(DataFolder(self._settings.data)) as inbox:
-            commands = [command for _, command in inbox.read(-1)]
-        return {name: feed.name for feed in self._settings.feeds for name in wanted(feed, commands)}
+        with self._turn:
+            found = self._inbox.read(self._heard)
+            self._heard = found[-1][0] if found else self._heard
+            self._commands.extend(command for _, command in found)
+            return {name: feed.name for feed in self._settings.feeds for name in wanted(feed, self._commands)}
 
     def health(self) -> Health:
         """Say how far the dataflow lags behind its journal, and which runs have failed."""

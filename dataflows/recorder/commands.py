@@ -3,17 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import numpy as np
-
 from core.records import Command
-from dataflows.inbox import INBOX, Inbox
-from storage.data_folder import DataFolder
-from storage.journal import Journal
+from dataflows.inbox import Inbox
 
 Act = Callable[[int, Command], Awaitable[None]]
 """Do what a command at an offset of the inbox says."""
 
-_BLOCK_RECORDS = 1024
 _ACTED_ON = ("subscribe", "unsubscribe")
 
 
@@ -30,6 +25,10 @@ class Commands:
         if found:
             self._after = found[-1][0]
         return [(offset, c) for offset, c in found if c.target == self._feed and c.command in _ACTED_ON]
+
+    def stored_before(self, moment: int) -> int:
+        """Give the offset of the last command stored before a moment (µs since the epoch, UTC); -1 for none."""
+        return self._inbox.stored_before(moment)
 
     async def run(self, act: Act) -> None:
         """Let each command be acted on as it comes, until cancelled."""
@@ -52,13 +51,3 @@ def marked(offset: int, command: Command, refused: str | None = None) -> Command
     """Give the copy of a command for the feed's journal: with ``offset``, and ``refused`` where it was."""
     values = {**command.values, "offset": str(offset)}
     return Command(command.command, command.target, values | ({"refused": refused} if refused else {}))
-
-
-def stored_before(folder: DataFolder, moment: int) -> int:
-    """Give the offset of the last command that was stored before a moment (µs since the epoch, UTC); -1 for none."""
-    last = after = -1
-    with Journal(folder.commands) as journal:
-        while (block := journal.read(INBOX, after, _BLOCK_RECORDS)) is not None:
-            earlier = np.flatnonzero(block.received < moment)
-            last, after = (block.first_offset + int(earlier[-1]) if len(earlier) else last), block.last_offset
-    return last

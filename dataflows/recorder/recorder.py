@@ -15,7 +15,7 @@ from core.settings import FeedSettings, Settings
 from dataflows.inbox import Inbox, wanted
 from dataflows.recorder.catch_up import CatchUp
 from dataflows.recorder.clock import SteadyClock, wall_clock
-from dataflows.recorder.commands import Commands, stored_before
+from dataflows.recorder.commands import Commands
 from dataflows.recorder.commit_log import CommitLog
 from dataflows.recorder.condition import Condition
 from dataflows.recorder.connections import Connections
@@ -28,7 +28,6 @@ from exchanges.attempts import Attempts
 from exchanges.guard import Watch
 from exchanges.registry import venue as venue_named
 from exchanges.rest import Rest
-from storage.data_folder import DataFolder
 from storage.journal import Journal
 
 _MEASURE_SECONDS = 1.0
@@ -87,7 +86,7 @@ class Recorder:
             await asyncio.to_thread(known.read_tail, self._journal, self._feed.name, names)
             if known.since is not None:
                 # Their copies may lie further back than was read.
-                known.acted = max(known.acted, stored_before(DataFolder(self._settings.data), known.since))
+                known.acted = max(known.acted, self._commands.stored_before(known.since))
             await self._record(rest, known, log, commands)
         finally:
             await log.close()
