@@ -2,13 +2,11 @@
 
 import gc
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any, Literal, NoReturn
 
 import typer
@@ -16,8 +14,9 @@ import typer
 from core.errors import TidemillError, UnknownName, UserError
 from tidemill.commands.table import COMMANDS, Command, load
 from tidemill.options import GlobalOptions
+from tidemill.stopping import raise_on_signals, refuse_stopped
 
-DONE, FAILED, USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 _GLOBAL_OPTIONS = ("--data", "--config", "--log")
 _EPILOG = "--data DIR, --config FILE and --log LEVEL may stand before or after the command."
@@ -25,7 +24,7 @@ _EPILOG = "--data DIR, --config FILE and --log LEVEL may stand before or after t
 
 def main() -> NoReturn:
     """Run the command line of this process and exit: 0 done, 1 failed, 2 usage, 130 Ctrl-C, 143 SIGTERM."""
-    signal.signal(signal.SIGTERM, _terminate)
+    raise_on_signals()
     code = run(sys.argv[1:])
     try:
         sys.stdout.flush()
@@ -118,7 +117,9 @@ def _globals(options: GlobalOptions) -> Any:
 
 
 def _load(command: Command) -> Any:
-    return getattr(load(command.module), command.name)
+    function = getattr(load(command.module), command.name)
+    refuse_stopped()
+    return function
 
 
 def _unpiped(function: Callable[..., None]) -> Callable[..., None]:
@@ -176,8 +177,3 @@ def _say(options: GlobalOptions, error: BaseException, code: int, text: str | No
     line = " ".join((text if text is not None else str(error)).split())
     sys.stderr.write(f"tidemill: {options.redact(line)}{advice}\n")
     return code
-
-
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    # SystemExit unwinds every `with` on the way out: servers stop, locks and temporary files go.
-    raise SystemExit(TERMINATED)

@@ -1,13 +1,63 @@
-"""Being told to stop: SIGINT, SIGTERM and SIGHUP, handed to a thread."""
+"""Being told to stop: raised in the main thread until a command runs, then handed to a thread."""
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
 from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
 
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
+TERMINATED = 143
+"""The exit code of a process that SIGTERM ended, as a shell counts it."""
+
+_AGAIN = 0.05
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+_raised: list[int] = []
+
+
+def raise_on_signals() -> None:
+    """Turn SIGTERM into `SystemExit` and Ctrl-C into `KeyboardInterrupt`, and see to it that they arrive.
+
+    Python drops what a handler raises in a place that cannot raise: a weak reference's callback (each import has
+    some), a destructor, an extension module that clears errors while it looks for a package. What Python tells of
+    is signalled again; for the rest there is `refuse_stopped`. An ignored signal (`nohup`) stays ignored.
+    """
+    _raised.clear()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _raise)
+    sys.unraisablehook = _signalled_again
+
+
+def refuse_stopped() -> None:
+    """Raise again what a signal raised before, for whoever goes on because it never arrived."""
+    if _raised:
+        _raise(_raised[-1], None)
+
+
+def _raise(number: int, frame: FrameType | None) -> NoReturn:
+    _raised.append(number)
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    # SystemExit unwinds every `with` on the way out: servers stop, locks and temporary files go.
+    raise SystemExit(TERMINATED)
+
+
+def _signalled_again(dropped: "UnraisableHookArgs") -> None:
+    if isinstance(dropped.exc_value, KeyboardInterrupt | SystemExit) and _raised:
+        main = threading.main_thread().ident
+        again = threading.Timer(_AGAIN, signal.pthread_kill, [main, _raised[-1]])
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(dropped)
 
 
 @contextmanager

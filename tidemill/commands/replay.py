@@ -12,6 +12,7 @@ from core.errors import UserError
 from dataflows.replay import Progress, Summary
 from dataflows.replay import replay as run
 from tidemill.configuration import configured
+from tidemill.stopping import refuse_stopped
 from tidemill.tables import count, table
 from tidemill.terminal import Report, progress
 
@@ -53,6 +54,7 @@ def watched(report: Report) -> Callable[[Progress], None]:
     """Show the progress of a replay."""
 
     def show(progress: Progress) -> None:
+        refuse_stopped()
         report(progress.done, progress.total, f"{progress.stage}, {count(progress.trades)} trades")
 
     return show
