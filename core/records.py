@@ -31,6 +31,8 @@ class Kind(IntEnum):
     """What the operator asked for: a `Command`."""
     CANDLES = 6
     """The venue's own candles from before the recording, to warm strategies with: `VenueCandles`."""
+    REREAD = 7
+    """What reading missing trades again by REST came to: a `Reread`."""
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -47,12 +49,14 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 class Mark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Say what happened to a connection of a feed.
 
-    ``ended`` says that a recording is over: what is still open is stored as it is.
+    ``ended`` says that a recording is over: what is still open is stored as it is. ``instruments`` are those whose
+    trades the connection carries; None: all of the feed.
     """
 
     mark: Literal["connected", "lost", "resubscribed", "ended"]
     connection: str = ""
     cause: str = ""
+    instruments: tuple[str, ...] | None = None
 
     def record(self, received_at: int) -> Record:
         """Give the journal record of this mark."""
@@ -95,6 +99,25 @@ class VenueCandles(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def record(self, received_at: int) -> Record:
         """Give the journal record of these candles."""
         return Record(Kind.CANDLES, received_at, msgspec.json.encode(self))
+
+
+class Reread(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Say what asking the venue again for missing trades came to; the trades themselves came before, as `TRADES`.
+
+    ``first`` and ``last`` are ids, both included; in the id space ``execution`` they are event times (µs since the
+    epoch, UTC). ``closed``: nothing between them is missing any more; ``unfillable``: the venue has no more of it.
+    """
+
+    instrument: str
+    id_space: str
+    first: int
+    last: int
+    outcome: Literal["closed", "unfillable"]
+    cause: str = ""
+
+    def record(self, received_at: int) -> Record:
+        """Give the journal record of this answer."""
+        return Record(Kind.REREAD, received_at, msgspec.json.encode(self))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

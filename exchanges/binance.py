@@ -21,8 +21,10 @@ from exchanges import binance_answers, binance_frames, binance_rest
 from exchanges.binance_columns import read_columns
 from exchanges.binance_symbols import join, split
 from exchanges.columns import Columns
-from exchanges.messages import Message
-from exchanges.venue import Budget, Connection, Heartbeat, Limits, Request
+from exchanges.messages import IdSpace, Message
+from exchanges.venue import Budget, Connection, Heartbeat, Limits, Request, Subscribing
+
+_ANSWERED = Subscribing()
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,13 @@ class Binance:
     channels: Mapping[str, tuple[str, str]]
     listed: Mapping[str, Instrument] = field(default_factory=dict)
     exchange: str = "binance"
+    subscribing: Subscribing = _ANSWERED
+
+    def id_space(self, channel: str) -> IdSpace | None:
+        """Give what the ids of a channel's trades are good for: both number what they count."""
+        if channel == "trade":
+            return "trade"
+        return "aggregate" if channel == "aggregate" else None
 
     def instrument(self, native: str) -> Instrument:
         """Give the instrument of a symbol; raise `MalformedFrame` where it is unknown."""
@@ -114,6 +123,12 @@ class Binance:
         """Read a page of trades; None for an empty one."""
         read = binance_answers.read_aggregates if channel == "aggregate" else binance_answers.read_trades
         return read(instrument.name, payload, received_at)
+
+    def older_trades_request(
+        self, instrument: Instrument, channel: str, before: tuple[int, int] | None
+    ) -> Request | None:
+        """Ask for the newest page; older ones are asked for by their ids."""
+        return None if before else self.trades_request(instrument, channel)
 
     def first_trade_request(self, instrument: Instrument, start: int) -> Request:
         """Ask for what names the first trade at or after a time (µs), as `exchanges.history.TradeIdByTime` says."""

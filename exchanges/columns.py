@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-SPACES = ("trade", "aggregate")
+SPACES = ("trade", "aggregate", "merged", "execution")
 """What the values of `Columns.space` mean."""
 
 

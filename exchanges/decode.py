@@ -10,13 +10,15 @@ from core.errors import MalformedFrame
 from core.records import Kind, Quarantined, RecordBlock
 from core.trades import TradeBatch
 from exchanges.columns import SPACES, Columns
-from exchanges.messages import Ack, ErrorReply, Kline, Message, Quote, Shutdown, Trade
+from exchanges.messages import Ack, ErrorReply, Kline, MarkPrice, Message, Ping, Quote, Shutdown, Trade
 from exchanges.venue import Venue
 
 _TYPES: dict[type[Message], str] = {
     Trade: "trade",
     Quote: "quote",
     Kline: "kline",
+    MarkPrice: "mark_price",
+    Ping: "ping",
     Ack: "ack",
     ErrorReply: "error",
     Shutdown: "shutdown",
@@ -29,8 +31,8 @@ class Decoded:
     """Hold what a block of frames says.
 
     ``batches``: one per instrument and id space, rows in the order of arrival, in the order of their first
-    rows. ``malformed``: frames that cannot be read. ``counts``: messages by type (``trade``, ``quote``,
-    ``kline``, ``ack``, ``error``, ``shutdown``), and frames that were ``ignored`` or ``malformed``.
+    rows. ``malformed``: frames that cannot be read. ``counts``: messages by type (the tags of
+    `exchanges.messages`), and frames that were ``ignored`` or ``malformed``.
     """
 
     batches: list[TradeBatch]

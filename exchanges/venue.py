@@ -11,7 +11,7 @@ from core.instruments import Instrument
 from core.records import VenueCandles
 from core.trades import TradeBatch
 from exchanges.columns import Columns
-from exchanges.messages import Message
+from exchanges.messages import IdSpace, Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,22 @@ class Heartbeat:
     interval: float
     timeout: float
     payload: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribing:
+    """Say how a connection takes streams in.
+
+    ``acknowledged``: the venue answers each message (Upbit answers none: data are the proof). ``replaces``: every
+    message replaces all that was subscribed before, so `Venue.requests` is given all streams. ``opening`` is what a
+    connection begins with, before it subscribes. ``kind_bytes``: frames whose first so many bytes are equal are of
+    one kind, so that data are told from answers without reading every frame.
+    """
+
+    acknowledged: bool = True
+    replaces: bool = False
+    opening: tuple[str, ...] = ()
+    kind_bytes: int = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +73,15 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Name one REST request (GET): the path below the venue's REST address, its parameters and its weight."""
+    """Name one REST request (GET): the path below the venue's REST address, its parameters and its weight.
+
+    With ``header`` the answer is the value of that header, not the body.
+    """
 
     path: str
     params: Mapping[str, str | int]
     weight: int
+    header: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +122,15 @@ class Venue(Protocol):
     def budget(self) -> Budget: ...  # noqa: D102
 
     @property
+    def subscribing(self) -> Subscribing: ...  # noqa: D102
+
+    @property
     def trade_channel(self) -> str:
         """Give the channel whose trades are recorded unless the settings name others."""
+        ...
+
+    def id_space(self, channel: str) -> IdSpace | None:
+        """Give what the ids of the channel's trades are good for; None for a channel that brings no trades."""
         ...
 
     def instrument(self, native: str) -> Instrument:
@@ -117,8 +144,8 @@ class Venue(Protocol):
     def subscriptions(self, instruments: Sequence[Instrument], channels: Sequence[str]) -> list[Connection]:
         """Give the connections for all instruments on all channels, within the limits.
 
-        Channels are ``trade``, ``aggregate``, ``quote`` and ``kline_<timeframe>``; raise `UnknownName` for
-        others and for those that the venue does not have.
+        Channels are ``trade``, ``aggregate``, ``quote``, ``mark_price`` and ``kline_<timeframe>``; raise
+        `UnknownName` for others and for those that the venue does not have.
         """
         ...
 
@@ -149,6 +176,16 @@ class Venue(Protocol):
 
         ``channel`` says which ids: those of ``trade`` or of ``aggregate``. Raise `UserError` where the venue
         cannot answer that.
+        """
+        ...
+
+    def older_trades_request(
+        self, instrument: Instrument, channel: str, before: tuple[int, int] | None
+    ) -> Request | None:
+        """Ask for the newest page of trades, or for the one before a trade's (id, event time in µs).
+
+        For id spaces that do not chain: the pages are read backwards until they meet what is known. None where the
+        venue goes no further back. `read_trades` reads the answer.
         """
         ...
 
