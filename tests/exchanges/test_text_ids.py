@@ -1,0 +1,31 @@
+import uuid
+from hashlib import blake2b
+
+import pytest
+from core.errors import MalformedFrame
+from exchanges.text_ids import text_id
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+@given(st.integers(1, 2**63 - 1))
+def test_digits_are_their_number(number: int) -> None:
+    assert text_id(str(number)) == number
+
+
+@given(st.uuids())
+def test_other_text_is_its_digest_without_the_top_bit(of: uuid.UUID) -> None:
+    digest = blake2b(str(of).encode(), digest_size=8).digest()
+    expected = int.from_bytes(bytes([digest[0] & 0x7F]) + digest[1:], "big")
+    assert text_id(str(of)) == expected
+    assert 1 <= text_id(str(of)) < 2**63
+
+
+def test_the_numbers_never_change() -> None:
+    assert text_id("20f43950-d8dd-5b31-9112-a178eb6023af") == 6873674054342083061
+
+
+@pytest.mark.parametrize("text", ["", "0", "007", "9223372036854775808", "x" * 41, "a\nb", "é", "٣"])
+def test_no_id_is_refused(text: str) -> None:
+    with pytest.raises(MalformedFrame):
+        text_id(text)
