@@ -2,10 +2,11 @@ import uuid
 from hashlib import blake2b
 
 import pytest
-from core.errors import MalformedFrame
-from exchanges.text_ids import text_id
 from hypothesis import given
 from hypothesis import strategies as st
+
+from core.errors import MalformedFrame
+from exchanges.text_ids import text_id
 
 
 @given(st.integers(1, 2**63 - 1))
