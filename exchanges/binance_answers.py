@@ -2,11 +2,7 @@
 
 from dataclasses import replace
 from decimal import Decimal
-from itertools import pairwise
 from typing import TypeVar
-
-import msgspec
-import numpy as np
 
 from core.errors import MalformedFrame, UserError
 from core.instruments import Instrument
@@ -15,10 +11,11 @@ from core.timeframes import Timeframe, timeframe
 from core.trades import TradeBatch
 from exchanges import binance_answers_wire as wire
 from exchanges import binance_symbols, bounds
-from exchanges.json_names import refuse_repeated_names
+from exchanges.answers import read_answer
+from exchanges.klines_check import check_kline
+from exchanges.trade_page import Row, trade_page
 
 _T = TypeVar("_T")
-_SIDES = {True: -1, False: 1}  # isBuyerMaker: the taker sold
 _Row = tuple[int, str, str, str, str, str, str, int, str]
 
 
@@ -48,16 +45,16 @@ def read_instruments(payload: bytes, futures: bool, exchange: str) -> list[Instr
 def read_trades(instrument: str, payload: bytes, received_at: int) -> TradeBatch | None:
     """Read a page of ``trades`` or ``historicalTrades``."""
     rows = _read(payload, list[wire.TradeRow])
-    fills = [1] * len(rows)
-    return _batch(instrument, "trade", [row.id for row in rows], [_values(row) for row in rows], fills, received_at)
+    told = [_row(row.id, row.time, row.price, row.qty, row.is_buyer_maker) for row in rows]
+    return trade_page(instrument, "trade", told, received_at)
 
 
 def read_aggregates(instrument: str, payload: bytes, received_at: int) -> TradeBatch | None:
     """Read a page of ``aggTrades``."""
     rows = _read(payload, list[wire.AggregateRow])
-    values = [(row.T, row.p, row.q, row.m) for row in rows]
     fills = [bounds.fill_count(row.f, row.l) for row in rows]
-    return _batch(instrument, "aggregate", [row.a for row in rows], values, fills, received_at)
+    told = [_row(row.a, row.T, row.p, row.q, row.m) for row in rows]
+    return trade_page(instrument, "aggregate", told, received_at, fills)
 
 
 def read_first_trade(payload: bytes) -> int | None:
@@ -79,62 +76,18 @@ def read_candles(instrument: str, name: str, payload: bytes) -> VenueCandles:
 
 
 def _read(payload: bytes, kind: type[_T]) -> _T:
-    try:
-        text = str(payload, "utf-8")
-        answer = msgspec.json.decode(text, type=kind)
-        refuse_repeated_names(text)
-    except (msgspec.MsgspecError, UnicodeError) as error:
-        raise MalformedFrame(f"not an answer of Binance: {str(error)[:160]}") from None
-    except (RecursionError, ValueError):
-        raise MalformedFrame("not an answer of Binance: nested too deep, or a number too long") from None
-    return answer
+    return read_answer(payload, kind, "Binance")
 
 
-def _values(row: wire.TradeRow) -> tuple[int, str, str, bool]:
-    return row.time, row.price, row.qty, row.is_buyer_maker
-
-
-def _batch(
-    instrument: str,
-    space: str,
-    ids: list[int],
-    values: list[tuple[int, str, str, bool]],
-    fills: list[int],
-    received_at: int,
-) -> TradeBatch | None:
-    if not ids:
-        return None
-    for number, (_, price, size, _) in zip(ids, values, strict=True):
-        bounds.identifier(number, "trade id")
-        bounds.trade_value(price, size)
-    if any(later <= earlier for earlier, later in pairwise(ids)):
-        raise MalformedFrame("a page of trades is not ascending by id")
-    n = len(ids)
-    return TradeBatch(
-        instrument,
-        space,
-        np.array(ids, np.int64),
-        np.array([bounds.micros(time, "trade time") for time, *_ in values], np.int64),
-        np.full(n, received_at, np.int64),
-        np.array([float(price) for _, price, _, _ in values], np.float64),
-        np.array([float(size) for _, _, size, _ in values], np.float64),
-        np.array([_SIDES[maker] for *_, maker in values], np.int8),
-        np.array(fills, np.int32),
-        np.full(n, -1, np.int64),
-    )
+def _row(number: int, time: int, price: str, size: str, maker: bool) -> Row:
+    return number, time, price, size, "sell" if maker else "buy"  # the buyer is the maker: the taker sold
 
 
 def _candle(row: wire.KlineRow, length: Timeframe) -> _Row:
     start = bounds.micros(row.start, "start of the kline")
-    if length.floor(start) != start:
-        raise MalformedFrame(f"kline {length} begins at {start}, which is no start of that timeframe in UTC")
     if not start <= bounds.micros(row.end, "end of the kline") < length.end(start):
         raise MalformedFrame(f"kline {length} at {start} ends elsewhere: {row.end}")
-    for text, what in ((row.open, "open"), (row.high, "high"), (row.low, "low"), (row.close, "close")):
-        bounds.price(text, what)
-    edges = (Decimal(row.open), Decimal(row.close))
-    if not Decimal(row.low) <= min(edges) <= max(edges) <= Decimal(row.high):
-        raise MalformedFrame(f"kline {length} at {start} has prices beyond its low or high")
+    check_kline(length, start, row.open, row.high, row.low, row.close)
     for text, what in ((row.volume, "volume"), (row.quote_volume, "quote volume"), (row.buy_volume, "buy volume")):
         bounds.total(text, what)
     if not 0 <= row.trades <= bounds.MAX_ID:

@@ -74,6 +74,13 @@ def total(text: str, what: str = "volume") -> tuple[int, int]:
     return mantissa, decimals
 
 
+def rate(text: str, what: str = "funding rate") -> None:
+    """Check a share that may be negative; raise `MalformedFrame` where it is no plain decimal between -10 and 10."""
+    mantissa, decimals = _decimal(text.removeprefix("-"), what)
+    if mantissa >= 10 * 10**decimals:
+        raise MalformedFrame(f"{what} {text!r} is not between -10 and 10")
+
+
 def trade_value(price_text: str, size_text: str) -> None:
     """Check price, size and their product; raise `MalformedFrame` saying which is out of bounds."""
     p, p_decimals = price(price_text)

@@ -2,7 +2,7 @@ import pytest
 
 from core.errors import UnknownName, UserError
 from core.instruments import Instrument
-from exchanges.registry import VENUES, venue
+from exchanges.registry import venue
 from exchanges.venue import Venue
 
 SPOT, USDM, SIMULATED = venue("binance"), venue("binance-usdm"), venue("simulated")
@@ -44,9 +44,9 @@ def test_other_requests() -> None:
     ]
 
 
-@pytest.mark.parametrize("market", VENUES.values(), ids=list(VENUES))
+@pytest.mark.parametrize("market", [SPOT, USDM, SIMULATED], ids=lambda market: market.name)
 def test_no_request_is_more_than_the_budget(market: Venue) -> None:
-    instrument = Instrument(market.exchange, "BTC", "USDT", "PERP" if market is VENUES["binance-usdm"] else "")
+    instrument = Instrument(market.exchange, "BTC", "USDT", "PERP" if market is USDM else "")
     channel = market.trade_channel
     requests = [
         market.time_request(),
