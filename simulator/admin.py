@@ -3,9 +3,9 @@
 Times are µs since the epoch, UTC, on the tape. Only this machine may ask, and no web page.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from starlette.requests import Request
@@ -13,16 +13,30 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from core.errors import UserError
-from simulator.binance.broadcast import Broadcast
-from simulator.binance.sockets import Sockets
 from simulator.exchange import SimulatedExchange
+
+
+class Sending(Protocol):
+    """Follow the clock; ``reached`` is the time of the tape up to which all was sent."""
+
+    reached: int
+
+
+class Connected(Protocol):
+    """Hold websockets."""
+
+    def drop(self) -> int:
+        """Cut them all; give how many."""
+        ...
 
 
 class Admin:
     """Serve ``/tidemill/…``."""
 
-    def __init__(self, exchange: SimulatedExchange, broadcast: Broadcast, sockets: Sockets) -> None:
-        self.exchange, self.broadcast, self.sockets = exchange, broadcast, sockets
+    def __init__(
+        self, exchange: SimulatedExchange, broadcasts: Sequence[Sending], sockets: Sequence[Connected]
+    ) -> None:
+        self.exchange, self.broadcasts, self.sockets = exchange, broadcasts, sockets
 
     def routes(self) -> list[Route]:
         """Give the routes."""
@@ -40,7 +54,8 @@ class Admin:
 
     def state(self) -> dict[str, Any]:
         """Give the exchange's state; ``last_ids`` are those up to ``sent_through``, where the streams stand."""
-        exchange, clock, reached = self.exchange, self.exchange.clock, self.broadcast.reached
+        exchange, clock = self.exchange, self.exchange.clock
+        reached = min(one.reached for one in self.broadcasts)
         markets = [*exchange.markets(False), *exchange.markets(True)]
         last = {one.instrument.name: exchange.tape.last(one.symbol, reached, 1).ids.tolist() for one in markets}
         now = exchange.now()
@@ -93,7 +108,8 @@ class Admin:
         self.exchange.clock.speed = speed
 
     def _disconnect(self, values: dict[str, Any]) -> None:
-        self.sockets.drop()
+        for sockets in self.sockets:
+            sockets.drop()
 
 
 def _json(content: Any, status: int) -> Response:

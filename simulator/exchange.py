@@ -67,10 +67,15 @@ class Figures:
     refused: int = 0
     connected: int = 0
     open: int = 0
-    listening: int = 0
-    """Websockets that are subscribed to some stream."""
+    listeners: Counter[str] = field(default_factory=Counter)
+    """Websockets that are subscribed to some stream, by broadcast."""
     cut: int = 0
     """Websockets that were cut because their client did not read."""
+
+    @property
+    def listening(self) -> int:
+        """Give how many websockets are subscribed to some stream."""
+        return self.listeners.total()
 
 
 class SimulatedExchange:

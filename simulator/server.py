@@ -1,23 +1,30 @@
-"""The simulator's server: REST and websockets of both markets, and the controls, on one port."""
+"""The simulator's server: REST and websockets of every dialect, and the controls, on one port."""
 
 import asyncio
 import signal
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from types import FrameType
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 
 from simulator.admin import Admin
+from simulator.answers import Answers, Outlet
 from simulator.binance import rest
 from simulator.binance.broadcast import Broadcast
 from simulator.binance.protocol import BatchingProtocol
 from simulator.binance.sockets import Sockets
 from simulator.binance.weights import Weights
+from simulator.broadcast import TopicBroadcast
+from simulator.connections import Connections
+from simulator.dialect import Dialect
+from simulator.dialects import every
 from simulator.exchange import SimulatedExchange
+from simulator.interference import Interference, Undisturbed
 
 _PATIENCE = 2
 """Seconds for requests that are still being answered when the server ends."""
@@ -28,30 +35,40 @@ def serve(
     sockets: list[socket.socket],
     on_ready: Callable[[], None] = lambda: None,
     stop: threading.Event | None = None,
+    dialects: Sequence[Dialect] | None = None,
+    interference: Interference | None = None,
 ) -> None:
     """Serve an exchange on bound sockets until SIGTERM or SIGINT (in the main thread), or until ``stop`` is set.
 
-    ``on_ready`` is called when requests are taken. The sockets are closed at the end. What the tape raises ends the
-    server and is raised here.
+    Beside Binance's protocol it speaks ``dialects``, all that there are by default; all they send, and every answer
+    to REST, passes ``interference``. ``on_ready`` is called when requests are taken. The sockets are closed at the
+    end. What the tape raises ends the server and is raised here.
     """
+    disturbing = interference or Undisturbed()
     spot, usdm = Weights(exchange.rules, False), Weights(exchange.rules, True)
-    broadcast = Broadcast(exchange)
-    connections = Sockets(exchange, broadcast, spot, usdm)
-    controls = Admin(exchange, broadcast, connections)
-    routes = [*rest.routes(exchange, spot, usdm), *connections.routes(), *controls.routes()]
+    broadcast, topics = Broadcast(exchange), TopicBroadcast(exchange)
+    binance, others = Sockets(exchange, broadcast, spot, usdm), Connections(exchange, topics, disturbing)
+    controls = Admin(exchange, (broadcast, topics), (binance, others))
+    spoken = every(exchange) if dialects is None else dialects
+    # Before Binance's: what is unknown below its /ws is its own.
+    venues = [route for one in spoken for route in (*others.routes(one), *Answers(one).routes())]
+    routes = [*venues, *rest.routes(exchange, spot, usdm), *binance.routes(), *controls.routes()]
     failed: list[BaseException] = []
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        task = asyncio.create_task(broadcast.run())
-        task.add_done_callback(lambda done: _notice(done, failed, server))
+        tasks = [asyncio.create_task(one.run()) for one in (broadcast, topics)]
+        for task in tasks:
+            task.add_done_callback(lambda done: _notice(done, failed, server))
         yield
-        task.cancel()
+        for task in tasks:
+            task.cancel()
         with suppress(asyncio.CancelledError):
-            await asyncio.wait([task])
+            await asyncio.wait(tasks)
 
+    outlet = Middleware(Outlet, exchange=exchange, interference=disturbing)
     config = uvicorn.Config(
-        Starlette(routes=routes, lifespan=lifespan),
+        Starlette(routes=routes, lifespan=lifespan, middleware=[outlet]),
         loop="asyncio",
         http="h11",
         ws=BatchingProtocol,
@@ -62,6 +79,7 @@ def serve(
         log_level="warning",
         access_log=False,
         server_header=False,
+        date_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=_PATIENCE,
     )

@@ -82,7 +82,7 @@ class Broadcast:
             if listener.streams:
                 groups[key].listeners.append(listener)
         self._groups = list(groups.values())
-        self.exchange.figures.listening = sum(len(group.listeners) for group in self._groups)
+        self.exchange.figures.listeners["binance"] = sum(len(group.listeners) for group in self._groups)
         wanted = {stream for group in self._groups for stream in group.by_clock}
         at = self.reached
         self._pulses = {one: self._pulses.get(one) or pulse(self.exchange, one, at) for one in wanted}

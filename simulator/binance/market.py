@@ -51,11 +51,11 @@ class Market:
 
     def prices(self, values: NDArray[np.float64]) -> list[str]:
         """Write prices."""
-        return _texts(values, self.price_decimals)
+        return texts(values, self.price_decimals)
 
     def sizes(self, values: NDArray[np.float64]) -> list[str]:
         """Write sizes."""
-        return _texts(values, self.size_decimals)
+        return texts(values, self.size_decimals)
 
     def price(self, value: Decimal | float) -> str:
         """Write a price, or anything of its unit."""
@@ -91,7 +91,8 @@ def exact(value: Decimal | float) -> Decimal:
     return value if isinstance(value, Decimal) else Decimal(repr(value))
 
 
-def _texts(values: NDArray[np.float64], places: int) -> list[str]:
+def texts(values: NDArray[np.float64], places: int) -> list[str]:
+    """Write values with so many decimals."""
     if len(values) and values.max() >= _EXACT_BELOW:
         return [f"{exact(value):.{places}f}" for value in values.tolist()]
     form = f"%.{places}f"
