@@ -5,12 +5,15 @@ import time as clock
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol, runtime_checkable
 
+from core.errors import MalformedFrame
 from core.instruments import Instrument
 from core.records import VenueCandles
 from core.timeframes import timeframe as named
 from core.trades import TradeBatch
 from exchanges.rest import Rest
 from exchanges.venue import Request, Venue
+
+_MOST_PAGES = 100
 
 
 @runtime_checkable
@@ -26,16 +29,54 @@ class TradeIdByTime(Protocol):
         ...
 
 
+@runtime_checkable
+class InstrumentPages(Protocol):
+    """List the instruments in several pages, each naming the next."""
+
+    def next_instruments_request(self, payload: bytes) -> Request | None:
+        """Ask for the page after this one; None where it was the last. Raise `MalformedFrame` as readers do."""
+        ...
+
+
+@runtime_checkable
+class KlineWindows(Protocol):
+    """Page candles by stretches of time, so that an empty page says nothing of what comes after it."""
+
+    def klines_until(self, timeframe: str, start: int, end: int) -> int:
+        """Give the end of what `Venue.klines_request` asks for between these times (µs since the epoch, UTC)."""
+        ...
+
+
+@runtime_checkable
+class TradesByDay(Protocol):
+    """Page older trades within one UTC day only: an empty page ends that day, and not the past."""
+
+    def day_before(self, ts: int) -> int | None:
+        """Give the last moment of the day before ``ts`` (µs since the epoch, UTC).
+
+        With it, and the same id, `Venue.older_trades_request` goes on. None where the venue goes no further back.
+        """
+        ...
+
+
 async def time(rest: Rest, venue: Venue) -> int:
     """Give the venue's time, µs since the epoch, UTC. All functions here raise what `Rest.get` and readers raise."""
     return venue.read_time(await rest.get(venue.time_request()))
 
 
 async def instruments(rest: Rest, venue: Venue) -> list[Instrument]:
-    """Give the instruments that trade."""
-    payload = await rest.get(venue.instruments_request())
-    # Megabytes at a large venue: half a second that the sockets need not wait.
-    return await asyncio.to_thread(venue.read_instruments, payload)
+    """Give the instruments that trade, once each where a page repeats one."""
+    found: dict[str, Instrument] = {}
+    request = venue.instruments_request()
+    for _ in range(_MOST_PAGES):
+        payload = await rest.get(request)
+        # Megabytes at a large venue: half a second that the sockets need not wait.
+        found.update({one.name: one for one in await asyncio.to_thread(venue.read_instruments, payload)})
+        following = venue.next_instruments_request(payload) if isinstance(venue, InstrumentPages) else None
+        if following is None:
+            return list(found.values())
+        request = following
+    raise MalformedFrame(f"the list of instruments of {venue.name} has no end")
 
 
 async def first_id(rest: Rest, venue: Venue, instrument: Instrument, channel: str, start: int) -> int | None:
@@ -94,10 +135,13 @@ async def klines(
     while at < end:
         payload = await rest.get(venue.klines_request(instrument, timeframe, at, end))
         page = [row for row in venue.read_klines(instrument, timeframe, payload).rows if at <= row[0] < end]
-        if not page:
+        if page:
+            rows += page
+            at = length.end(page[-1][0])
+        elif isinstance(venue, KlineWindows):
+            at = venue.klines_until(timeframe, at, end)
+        else:
             break
-        rows += page
-        at = length.end(page[-1][0])
     return VenueCandles(instrument.name, timeframe, rows)
 
 
