@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exchanges import bounds
-from exchanges.binance_scan import DEPTH, QUOTE, scan
+from exchanges.binance_scan import DEPTH, scan
 from exchanges.binance_shapes import SHAPES
-from exchanges.columns import Columns
+from exchanges.columns import Columns, QuoteColumns
 
 _LIMITS = np.array(
     [
@@ -29,14 +29,14 @@ _LIMITS = np.array(
 def read_columns(
     payload: bytes, starts: NDArray[np.int64], sizes: NDArray[np.int64], knows: Callable[[str], bool]
 ) -> Columns:
-    """Read the trades of frames in Binance's shapes; ``knows`` says whether a symbol is one.
+    """Read the trades and quotes of frames in Binance's shapes; ``knows`` says whether a symbol is one.
 
     See `exchanges.venue.Venue.trades` for the other arguments. Raises `ValueError` where ``starts`` and
     ``sizes`` differ in length; a frame outside of ``payload`` is left in ``rest``.
     """
     if len(starts) != len(sizes):
         raise ValueError("starts and sizes must be of one length")
-    state, symbol, symbol_at, symbol_length, found = scan(
+    state, symbol, symbol_at, symbol_length, found, quoted, best = scan(
         np.frombuffer(payload, np.uint8),
         np.ascontiguousarray(starts, np.int64),
         np.ascontiguousarray(sizes, np.int64),
@@ -51,6 +51,7 @@ def read_columns(
         state[(symbol >= 0) & unknown[symbol]] = -1
         kept = state[found[0]] >= 0
         found = tuple(column[kept] for column in found)
+        quoted, best = (columns[:, state[quoted[0]] >= 0] for columns in (quoted, best))
         symbol = (np.cumsum(~unknown, dtype=np.int32) - 1)[symbol]
         symbols = [name for name, missing in zip(symbols, unknown.tolist(), strict=True) if not missing]
     row, space, ids, ts, price, size, side, fills = found
@@ -66,6 +67,6 @@ def read_columns(
         side,
         fills,
         rest=np.flatnonzero(state < 0),
-        quotes=int(np.count_nonzero(state == QUOTE)),
+        quotes=QuoteColumns(quoted[0], symbol[quoted[0]], *quoted[1:], *best) if quoted.size else None,
         ignored=int(np.count_nonzero(state == DEPTH)),
     )

@@ -1,4 +1,4 @@
-"""Read trades from the bytes of many frames at once, without building an object.
+"""Read trades and quotes from the bytes of many frames at once, without building an object.
 
 Only what is certain is taken: the shapes of `exchanges.binance_shapes` within `exchanges.bounds`. All else is
 left to `Venue.parse`. What is taken here must be what parse accepts, bit for bit.
@@ -20,10 +20,14 @@ Ints: TypeAlias = NDArray[np.int64]
 TRADE, AGGREGATE, QUOTE, DEPTH = range(4)
 """What a frame is."""
 
-SENT, TIME, SYMBOL, ID, PRICE, SIZE, FIRST, LAST, MAKER, PASSED, LEVELS, MORE, UPDATE = range(1, 14)
-"""Opcodes of the shapes. What is read of the first nine stands in ``got`` at the same index."""
+SENT, TIME, SYMBOL, ID, PRICE, SIZE, BID, BID_SIZE, ASK, ASK_SIZE, FIRST, LAST, MAKER, PASSED, LEVELS, MORE = range(
+    1, 17
+)
+"""Opcodes of the shapes. What is read of the first thirteen stands in ``got`` at the same index."""
 
-_LENGTH, _HASH, _PRICE_DECIMALS, _SIZE_DECIMALS, _VALUE, _DECIMALS = range(10, 16)
+_LENGTH, _HASH, _VALUE, _DECIMALS = range(17, 21)
+_PLACES = 20
+"""How far behind a price or size in ``got`` its decimals stand."""
 
 # Limits and shapes come as arguments: numba does not compile a cached kernel again when another file changes.
 (
@@ -49,19 +53,22 @@ def scan(data: Bytes, starts: Ints, sizes: Ints, slots: NDArray[np.int32], shape
     """Read frames; ``slots`` is an empty hash table (-1) of a power of two, larger than the number of frames.
 
     Gives per frame its kind (-1: not taken) and symbol (-1: none), per symbol its place and length in ``data``,
-    and the columns row, space, ids, ts, price, size, side, fills of the trades.
+    the columns row, space, ids, ts, price, size, side, fills of the trades, and of the quotes row, ids, ts (0: not
+    told), bid, bid size, ask, ask size.
     """
-    n, known, m = len(starts), 0, 0
+    n, known, m, quotes = len(starts), 0, 0, 0
     state, symbol = np.full(n, -1, np.int8), np.full(n, -1, np.int32)
     symbol_at, symbol_length = np.empty(n, np.int64), np.empty(n, np.int64)
     row, ids, ts = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
     price, size = np.empty(n, np.float64), np.empty(n, np.float64)
     space, side, fills = np.empty(n, np.int8), np.empty(n, np.int8), np.empty(n, np.int32)
-    got = np.zeros(16, np.int64)
+    quoted, best = np.empty((3, n), np.int64), np.empty((4, n), np.float64)
+    got = np.zeros(32, np.int64)
     for i in range(n):
         start, length = starts[i], sizes[i]
         if start < 0 or length < 0 or length >= len(data) - start or data[start + length] != 10:
             continue
+        got[TIME] = 0
         kind = _frame(data, start, start + length, shapes, limits, got)
         if kind < 0 or (kind <= AGGREGATE and not _within(kind, limits, got)):
             continue
@@ -75,13 +82,23 @@ def scan(data: Bytes, starts: Ints, sizes: Ints, slots: NDArray[np.int32], shape
         symbol[i] = slots[slot]
         if kind <= AGGREGATE:
             row[m], space[m], ids[m], ts[m] = i, kind, got[ID], got[TIME]
-            price[m] = got[PRICE] / _POWERS[got[_PRICE_DECIMALS]]
-            size[m] = got[SIZE] / _POWERS[got[_SIZE_DECIMALS]]
+            price[m], size[m] = _number(got, PRICE), _number(got, SIZE)
             side[m] = 1 - 2 * got[MAKER]
             fills[m] = 1 if kind == TRADE else got[LAST] - got[FIRST] + 1
             m += 1
+        else:
+            quoted[0, quotes], quoted[1, quotes], quoted[2, quotes] = i, got[ID], got[TIME]
+            for k in range(4):
+                best[k, quotes] = _number(got, BID + k)
+            quotes += 1
     found = (row[:m], space[:m], ids[:m], ts[:m], price[:m], size[:m], side[:m], fills[:m])
-    return state, symbol, symbol_at[:known], symbol_length[:known], found
+    return state, symbol, symbol_at[:known], symbol_length[:known], found, quoted[:, :quotes], best[:, :quotes]
+
+
+@njit(cache=True, nogil=True)
+def _number(got: Ints, code: int) -> float:
+    # The nearest double: mantissa and power of ten are exact.
+    return float(got[code] / _POWERS[got[code + _PLACES]])
 
 
 @njit(cache=True, nogil=True)
@@ -131,12 +148,13 @@ def _match(data: Bytes, at: int, codes: Bytes, low: int, high: int, limits: Ints
         code = codes[c]
         if code >= 32:
             at = at + 1 if data[at] == code else -1
-        elif code == PRICE or code == SIZE:  # noqa: SIM109 - numba would build a tuple
+        elif PRICE <= code <= ASK_SIZE:
             at = _decimal(data, at, limits, got)
-            below = limits[_PRICE_BELOW] if code == PRICE else limits[_SIZE_BELOW]
+            # Prices and sizes take turns.
+            below = limits[_PRICE_BELOW] if (code - PRICE) % 2 == 0 else limits[_SIZE_BELOW]
             if at >= 0 and got[_VALUE] / _POWERS[got[_DECIMALS]] >= below:
                 return -1
-            got[code], got[code + _PRICE_DECIMALS - PRICE] = got[_VALUE], got[_DECIMALS]
+            got[code], got[code + _PLACES] = got[_VALUE], got[_DECIMALS]
         elif code == SYMBOL:
             at = _symbol(data, at, got)
         elif code == MAKER:
@@ -156,8 +174,7 @@ def _match(data: Bytes, at: int, codes: Bytes, low: int, high: int, limits: Ints
             elif code != PASSED:
                 if got[_VALUE] < limits[_FIRST_ID]:
                     return -1
-                if code < PASSED:
-                    got[code] = got[_VALUE]
+                got[code] = got[_VALUE]
         if at < 0:
             return -1
     return at
@@ -274,8 +291,8 @@ def _more(data: Bytes, at: int, got: Ints) -> int:
 @njit(cache=True, nogil=True)
 def _within(kind: int, limits: Ints, got: Ints) -> bool:
     # Parse multiplies exactly; a thousandth below its bound, rounding cannot matter.
-    decimals = got[_PRICE_DECIMALS] + got[_SIZE_DECIMALS]
-    value = got[PRICE] / _POWERS[got[_PRICE_DECIMALS]] * (got[SIZE] / _POWERS[got[_SIZE_DECIMALS]])
+    decimals = got[PRICE + _PLACES] + got[SIZE + _PLACES]
+    value = _number(got, PRICE) * _number(got, SIZE)
     if not 0 < value <= 0.999 * limits[_VALUE_UP_TO] or decimals > limits[_MAX_DECIMALS]:
         return False
     return bool(kind == TRADE or 0 <= got[LAST] - got[FIRST] < limits[_MAX_FILLS])

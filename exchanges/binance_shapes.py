@@ -16,9 +16,12 @@ _OPCODES = {
     "time": scan.TIME,
     "symbol": scan.SYMBOL,
     "id": scan.ID,
-    # Checked wherever they stand; the last of each is kept.
     "price": scan.PRICE,
     "size": scan.SIZE,
+    "bid": scan.BID,
+    "bid_size": scan.BID_SIZE,
+    "ask": scan.ASK,
+    "ask_size": scan.ASK_SIZE,
     "first": scan.FIRST,
     "last": scan.LAST,
     "maker": scan.MAKER,
@@ -27,18 +30,16 @@ _OPCODES = {
     "levels": scan.LEVELS,
     # What newer versions append.
     "more": scan.MORE,
-    # A positive id, passed over.
-    "update": scan.UPDATE,
 }
 
-_BOOK = '"b":"<price>","B":"<size>","a":"<price>","A":"<size>"'
+_BOOK = '"b":"<bid>","B":"<bid_size>","a":"<ask>","A":"<ask_size>"'
 _DEAL = '"p":"<price>","q":"<size>"'
 _RANGE = '"f":<first>,"l":<last>,"T":<time>,"m":<maker><more>}'
 
 _SHAPES: tuple[tuple[int, str], ...] = (
     (TRADE, '{"e":"trade","E":<sent>,"s":"<symbol>","t":<id>,' + _DEAL + ',"T":<time>,"m":<maker><more>}'),
-    (QUOTE, '{"u":<update>,"s":"<symbol>",' + _BOOK + "}"),
-    (QUOTE, '{"e":"bookTicker","u":<update>,"s":"<symbol>",' + _BOOK + ',"T":<time>,"E":<sent><more>}'),
+    (QUOTE, '{"u":<id>,"s":"<symbol>",' + _BOOK + "}"),
+    (QUOTE, '{"e":"bookTicker","u":<id>,"s":"<symbol>",' + _BOOK + ',"T":<time>,"E":<sent><more>}'),
     (AGGREGATE, '{"e":"aggTrade","E":<sent>,"s":"<symbol>","a":<id>,' + _DEAL + "," + _RANGE),
     (AGGREGATE, '{"e":"aggTrade","E":<sent>,"a":<id>,"s":"<symbol>",' + _DEAL + "," + _RANGE),
     (DEPTH, '{"e":"depthUpdate","E":<number>,"s":"<symbol>","U":<number>,"u":<number>,"b":<levels>,"a":<levels>}'),
@@ -58,7 +59,7 @@ _SHAPES: tuple[tuple[int, str], ...] = (
 
 
 def _compiled(shape: str) -> bytes:
-    return re.sub("<([a-z]+)>", lambda field: chr(_OPCODES[field[1]]), shape).encode()
+    return re.sub("<([a-z_]+)>", lambda field: chr(_OPCODES[field[1]]), shape).encode()
 
 
 _ROWS = [_compiled(shape) for _, shape in _SHAPES]

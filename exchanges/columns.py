@@ -1,4 +1,4 @@
-"""Trades of many frames, in columns, before they are sorted by instrument."""
+"""Trades and quotes of many frames, in columns, before they are sorted by instrument."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,27 @@ from numpy.typing import NDArray
 
 SPACES = ("trade", "aggregate", "merged", "execution")
 """What the values of `Columns.space` mean."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QuoteColumns:
+    """Hold q quotes: ``row`` int64, the index of the frame that brought it, ascending; ``symbol`` int32, as below.
+
+    ``ids`` int64, 0 where the venue has none; ``ts`` int64, µs since the epoch, UTC, 0 where the venue sends no time;
+    ``bid``, ``bid_size``, ``ask`` and ``ask_size`` float64, the nearest double.
+    """
+
+    row: NDArray[np.int64]
+    symbol: NDArray[np.int32]
+    ids: NDArray[np.int64]
+    ts: NDArray[np.int64]
+    bid: NDArray[np.float64]
+    bid_size: NDArray[np.float64]
+    ask: NDArray[np.float64]
+    ask_size: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.row)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,8 +40,8 @@ class Columns:
     ``side`` int8, the taker's, +1 buy and -1 sell; ``fills`` int32.
 
     ``rest`` int64[k], ascending, are the frames that were not taken: `Venue.parse` decides about them.
-    All other frames are certain to be valid and to hold no trade: ``quotes`` of them are a quote each,
-    ``ignored`` hold nothing that is recorded.
+    All other frames are certain to be valid and to hold no trade: those of ``quotes`` (None: there are none) hold a
+    quote each, ``ignored`` hold nothing that is recorded.
     """
 
     row: NDArray[np.int64]
@@ -34,7 +55,7 @@ class Columns:
     side: NDArray[np.int8]
     fills: NDArray[np.int32]
     rest: NDArray[np.int64]
-    quotes: int = 0
+    quotes: QuoteColumns | None = None
     ignored: int = 0
 
     def __len__(self) -> int:

@@ -1,15 +1,18 @@
-"""From frames of a journal to trades in columns, sorted by instrument."""
+"""From frames of a journal to trades and quotes in columns, and to the venue's candles and mark prices."""
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.by_instrument import numbered
 from core.errors import MalformedFrame
+from core.quotes import QuoteBatch
 from core.records import Kind, Quarantined, RecordBlock
 from core.trades import TradeBatch
-from exchanges.columns import SPACES, Columns
+from exchanges.columns import SPACES, Columns, QuoteColumns
 from exchanges.messages import Ack, ErrorReply, Kline, MarkPrice, Message, Ping, Quote, Shutdown, Trade
 from exchanges.venue import Venue
 
@@ -24,6 +27,16 @@ _TYPES: dict[type[Message], str] = {
     Shutdown: "shutdown",
 }
 _SIDES = {"buy": 1, "sell": -1}
+_M = TypeVar("_M", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class Told(Generic[_M]):
+    """Hold a message with the journal offset of its frame and the time of receipt (µs since the epoch, UTC)."""
+
+    offset: int
+    received: int
+    message: _M
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,18 +45,25 @@ class Decoded:
 
     ``batches``: one per instrument and id space, rows in the order of arrival, in the order of their first
     rows. ``malformed``: frames that cannot be read. ``counts``: messages by type (the tags of
-    `exchanges.messages`), and frames that were ``ignored`` or ``malformed``.
+    `exchanges.messages`), and frames that were ``ignored`` or ``malformed``. ``quotes`` (None: there are none),
+    ``klines`` and ``mark_prices``: all that the frames tell, in the order of arrival.
     """
 
     batches: list[TradeBatch]
     malformed: list[Quarantined]
     counts: dict[str, int]
+    quotes: QuoteBatch | None = None
+    klines: list[Told[Kline]] = field(default_factory=list)
+    mark_prices: list[Told[MarkPrice]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class _Slow:
     rows: list[int] = field(default_factory=list)
     trades: list[Trade] = field(default_factory=list)
+    quotes: list[Told[Quote]] = field(default_factory=list)
+    klines: list[Told[Kline]] = field(default_factory=list)
+    mark_prices: list[Told[MarkPrice]] = field(default_factory=list)
     malformed: list[Quarantined] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
@@ -59,11 +79,19 @@ def to_batches(venue: Venue, block: RecordBlock) -> Decoded:
     fast = venue.trades(block.payload, starts, block.sizes)
     slow = _parse_rest(venue, block, starts, fast.rest)
     counts = slow.counts
-    counts.update(trade=len(fast), quote=fast.quotes, ignored=fast.ignored, malformed=len(slow.malformed))
+    quotes = len(fast.quotes) if fast.quotes is not None else 0
+    counts.update(trade=len(fast), quote=quotes, ignored=fast.ignored, malformed=len(slow.malformed))
     instruments: dict[str, int] = {}
     keys, rows = _rows(venue, fast, slow, instruments)
     batches = _group(block, list(instruments), keys, rows)
-    return Decoded(batches, slow.malformed, {name: count for name, count in counts.items() if count})
+    return Decoded(
+        batches,
+        slow.malformed,
+        {name: count for name, count in counts.items() if count},
+        _quotes(venue, block, fast, slow.quotes),
+        slow.klines,
+        slow.mark_prices,
+    )
 
 
 def _parse_rest(venue: Venue, block: RecordBlock, starts: NDArray[np.int64], rest: NDArray[np.int64]) -> _Slow:
@@ -84,7 +112,57 @@ def _parse_rest(venue: Venue, block: RecordBlock, starts: NDArray[np.int64], res
             if isinstance(message, Trade):
                 slow.rows.append(row)
                 slow.trades.append(message)
+            elif isinstance(message, Quote):
+                slow.quotes.append(Told(block.first_offset + row, received, message))
+            elif isinstance(message, Kline):
+                slow.klines.append(Told(block.first_offset + row, received, message))
+            elif isinstance(message, MarkPrice):
+                slow.mark_prices.append(Told(block.first_offset + row, received, message))
     return slow
+
+
+def _quotes(venue: Venue, block: RecordBlock, fast: Columns, parsed: list[Told[Quote]]) -> QuoteBatch | None:
+    """Give all quotes in the order of their frames."""
+    batches = [] if fast.quotes is None else [_scanned(venue, block, fast.symbols, fast.quotes)]
+    if parsed:
+        batches.append(_quoted(parsed))
+    if len(batches) < 2:
+        return batches[0] if batches else None
+    both = QuoteBatch.concat(batches)
+    return both.take(np.argsort(both.offset, kind="stable"))
+
+
+def _scanned(venue: Venue, block: RecordBlock, symbols: list[str], quotes: QuoteColumns) -> QuoteBatch:
+    names, number = numbered([venue.instrument(symbol).name for symbol in symbols])
+    received = block.received[quotes.row]
+    return QuoteBatch(
+        names,
+        number[quotes.symbol],
+        np.where(quotes.ts > 0, quotes.ts, received),
+        received,
+        quotes.row + block.first_offset,
+        quotes.ids,
+        quotes.bid,
+        quotes.bid_size,
+        quotes.ask,
+        quotes.ask_size,
+    )
+
+
+def _quoted(parsed: list[Told[Quote]]) -> QuoteBatch:
+    names, number = numbered([told.message.instrument for told in parsed])
+    return QuoteBatch(
+        names,
+        number,
+        np.array([told.message.time for told in parsed], np.int64),
+        np.array([told.received for told in parsed], np.int64),
+        np.array([told.offset for told in parsed], np.int64),
+        np.array([told.message.id for told in parsed], np.int64),
+        np.array([float(told.message.bid) for told in parsed], np.float64),
+        np.array([float(told.message.bid_size) for told in parsed], np.float64),
+        np.array([float(told.message.ask) for told in parsed], np.float64),
+        np.array([float(told.message.ask_size) for told in parsed], np.float64),
+    )
 
 
 def _rows(

@@ -14,10 +14,11 @@ from core.errors import MalformedFrame
 from core.instruments import Instrument
 from core.records import Kind, Record, RecordBlock
 from exchanges.attempts import Attempts
-from exchanges.columns import SPACES
+from exchanges.columns import SPACES, Columns
 from exchanges.link import Link, Watch
 from exchanges.messages import Quote, Trade
 from exchanges.registry import venue
+from exchanges.sink import CAUSES
 from exchanges.venue import Venue
 
 ROOT = Path(__file__).parents[2]
@@ -46,7 +47,7 @@ def assert_paths_agree(block_of: Callable[..., RecordBlock]) -> Callable[[Venue,
     def check(venue: Venue, frames: list[bytes]) -> set[int]:
         block = block_of(frames)
         columns = venue.trades(block.payload, block.starts, block.sizes)
-        rest, quotes, ignored = set(columns.rest.tolist()), 0, 0
+        rest, quotes, ignored = set(columns.rest.tolist()), [], 0
         assert columns.row.tolist() == sorted(set(columns.row.tolist()))
         read = {row: at for at, row in enumerate(columns.row.tolist())}
         assert not rest & set(read)
@@ -60,7 +61,7 @@ def assert_paths_agree(block_of: Callable[..., RecordBlock]) -> Callable[[Venue,
                 continue
             if at not in read:
                 assert not any(isinstance(message, Trade) for message in messages), frame
-                quotes += len(messages) == 1 and isinstance(messages[0], Quote)
+                quotes += [(at, message) for message in messages if isinstance(message, Quote)]
                 ignored += not messages
                 continue
             row, (trade,) = read[at], messages
@@ -84,10 +85,25 @@ def assert_paths_agree(block_of: Callable[..., RecordBlock]) -> Callable[[Venue,
                 trade.side,
                 trade.fills,
             ), frame
-        assert (columns.quotes, columns.ignored) == (quotes, ignored)
+        assert columns.ignored == ignored
+        assert _scanned_quotes(venue, columns) == [
+            (at, one.instrument, one.id, one.time, *map(float, (one.bid, one.bid_size, one.ask, one.ask_size)))
+            for at, one in quotes
+        ]
         return set(range(len(frames))) - rest
 
     return check
+
+
+def _scanned_quotes(venue: Venue, columns: Columns) -> list[tuple[object, ...]]:
+    quotes = columns.quotes
+    if quotes is None:
+        return []
+    names = [venue.instrument(columns.symbols[number]).name for number in quotes.symbol]
+    # What has no time was received at 1, as `parse` was told.
+    times = [time or 1 for time in quotes.ts.tolist()]
+    ids, *best = (c.tolist() for c in (quotes.ids, quotes.bid, quotes.bid_size, quotes.ask, quotes.ask_size))
+    return list(zip(quotes.row.tolist(), names, ids, times, *best, strict=True))
 
 
 @pytest.fixture(scope="session")
@@ -122,18 +138,30 @@ class RecordedSink:
         self.events: list[tuple[str, ...]] = []
         self.frames: list[bytes] = []
         self.quiet = quiet
+        self.carried: list[tuple[str, tuple[str, ...]]] = []
+        self.dead: set[str] = set()
         self.open = asyncio.Event()
         self.open.set()
         self.changed = asyncio.Event()
 
-    def connected(self, link_name: str) -> None:
+    def connected(self, link_name: str, streams: tuple[str, ...]) -> None:
         self._note("connected", link_name)
+        self.carried.append(("connected", streams))
 
-    def resubscribed(self, link_name: str) -> None:
+    def resubscribed(self, link_name: str, streams: tuple[str, ...]) -> None:
         self._note("resubscribed", link_name)
+        self.carried.append(("resubscribed", streams))
 
-    def lost(self, link_name: str, cause: str) -> None:
+    def lost(self, link_name: str, cause: str, streams: tuple[str, ...]) -> None:
+        assert cause.partition(":")[0] in CAUSES, cause
         self._note("lost", link_name, cause)
+        self.carried.append(("lost", streams))
+
+    def interrupted(self, link_name: str, cause: str, streams: tuple[str, ...]) -> None:
+        self._note("interrupted", link_name, cause, *streams)
+
+    def silent(self, streams: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(stream for stream in streams if stream in self.dead)
 
     def received(self, frames: list[bytes]) -> None:
         self.frames += frames
@@ -176,10 +204,21 @@ def linked():
     """Run a link to a port of this machine while the block runs; gives it, stopped at the end."""
 
     @contextlib.asynccontextmanager
-    async def run(port: int, sink: RecordedSink, *, watch=(5.0, 5.0, 0.2), attempts=None, heartbeat=None, **limits):
-        market = venue("binance", websocket_url=f"ws://127.0.0.1:{port}")
-        market = replace(market, limits=replace(market.limits, **limits), heartbeat=heartbeat or market.heartbeat)
-        (connection,) = market.subscriptions([Instrument.parse("binance:BTC-USDT")], ["trade"])
+    async def run(
+        port: int,
+        sink: RecordedSink,
+        *,
+        watch=(5.0, 5.0, 0.2),
+        attempts=None,
+        heartbeat=None,
+        market=None,
+        names=("BTC-USDT",),
+        **limits,
+    ):
+        market = market or venue("binance")
+        market = replace(market, websocket_url=f"ws://127.0.0.1:{port}", limits=replace(market.limits, **limits))
+        market = replace(market, heartbeat=heartbeat or market.heartbeat)
+        (connection,) = market.subscriptions([Instrument.parse(f"binance:{name}") for name in names], ["trade"])
         attempts = attempts or Attempts(market.limits, base=0.02, cap=0.1)
         link = Link(market, connection, sink, attempts, Watch(*watch))
         task = asyncio.create_task(link.run())

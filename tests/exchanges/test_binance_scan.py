@@ -217,13 +217,14 @@ def test_frames_outside_of_the_payload_are_left_alone() -> None:
     starts = np.array([0, 0, -1, -(2**63), 2**63 - 1, 0, 0, n, n + 1], np.int64)
     sizes = np.array([n, n + 1, 3, 5, 2**63 - 1, -1, 2**63 - 1, 0, 0], np.int64)
     columns = SPOT.trades(payload, starts, sizes)
-    assert columns.quotes == 1
+    assert len(columns.quotes) == 1
     assert columns.rest.tolist() == list(range(1, 9))
 
 
 def test_an_empty_block_has_no_trades() -> None:
     columns = SPOT.trades(b"", np.empty(0, np.int64), np.empty(0, np.int64))
-    assert len(columns) == len(columns.rest) == columns.quotes == columns.ignored == 0
+    assert len(columns) == len(columns.rest) == columns.ignored == 0
+    assert columns.quotes is None
 
 
 def test_starts_and_sizes_must_be_of_one_length() -> None:

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import MalformedFrame
+from core.quotes import QuoteBatch
 from core.records import Quarantined, RecordBlock, Tick
 from exchanges.columns import Columns
 from exchanges.decode import to_batches
-from exchanges.messages import Trade
+from exchanges.messages import Quote, Trade
 from exchanges.registry import venue
 
 SPOT = venue("binance")
@@ -33,7 +34,7 @@ def frame(symbol: str, number: int, shape: int) -> bytes:
                 f'"f":{number},"l":{number + 2},"T":1672515782136,"m":false}}'
             ).encode()
         case 3:
-            return f'{{"u":{number},"s":"{symbol}","b":"1","B":"1","a":"1","A":"1"}}'.encode()
+            return f'{{"u":{number},"s":"{symbol}","b":"1.5","B":"{number}","a":"2","A":"0.1"}}'.encode()
         case 4:
             return f'{{"result":null,"id":{number}}}'.encode()
         case _:
@@ -46,13 +47,21 @@ frames = st.lists(
 )
 
 
+def quoted(batch: QuoteBatch | None) -> list[tuple[object, ...]]:
+    if batch is None:
+        return []
+    columns = (batch.ts, batch.offset, batch.ids, batch.bid, batch.bid_size, batch.ask, batch.ask_size)
+    names = [batch.names[number] for number in batch.instrument]
+    return list(zip(names, *(column.tolist() for column in columns), strict=True))
+
+
 @given(frames)
 @settings(max_examples=150, deadline=None)
 def test_batches_hold_what_parse_says_in_the_order_of_arrival(block_of: Build, drawn: list[bytes]) -> None:
     block = block_of(drawn, first_offset=1000)
     decoded = to_batches(SPOT, block)
     expected: dict[tuple[str, str], list[tuple[object, ...]]] = {}
-    malformed, counts = [], {}
+    malformed, counts, quotes = [], {}, []
     for offset, record in enumerate(block.records(), 1000):
         try:
             messages = SPOT.parse(record.payload, record.received_at)
@@ -63,6 +72,9 @@ def test_batches_hold_what_parse_says_in_the_order_of_arrival(block_of: Build, d
         for message in messages:
             name = type(message).__name__.lower()
             counts[name] = counts.get(name, 0) + 1
+            if isinstance(message, Quote):
+                best = (message.bid, message.bid_size, message.ask, message.ask_size)
+                quotes.append((message.instrument, record.received_at, offset, message.id, *map(float, best)))
             if isinstance(message, Trade):
                 side = 1 if message.side == "buy" else -1
                 row = (message.id, message.time, record.received_at, float(message.price), float(message.size))
@@ -74,6 +86,7 @@ def test_batches_hold_what_parse_says_in_the_order_of_arrival(block_of: Build, d
         for batch in decoded.batches
     }
     assert list(got.items()) == list(expected.items())
+    assert quoted(decoded.quotes) == quotes
     assert decoded.malformed == malformed
     assert decoded.counts == counts
 
@@ -90,6 +103,7 @@ def test_a_venue_without_a_fast_path_gives_the_same(block_of: Build, drawn: list
 
     block = block_of(drawn)
     fast, plain = to_batches(SPOT, block), to_batches(Plain, block)
+    assert quoted(fast.quotes) == quoted(plain.quotes)
     assert fast.counts == plain.counts
     assert fast.malformed == plain.malformed
     assert len(fast.batches) == len(plain.batches)
