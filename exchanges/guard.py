@@ -47,7 +47,7 @@ async def guard(
             if session.blocked or session.ending:
                 pause = _NOTHING_TO_JUDGE
             elif now >= session.last_bytes + patience:
-                session.fail(f"no sign of life for {patience:g} s")
+                session.fail(f"silence: no sign of life for {patience:g} s")
                 continue
             elif doubt is None and now >= silent_at:
                 doubt, asked_at = asyncio.ensure_future(doubtful(streams())), now
@@ -80,6 +80,6 @@ def _judge(session: Session, fault: bool, asked_at: float) -> None:
     if not fault:
         session.quiet_since = now
     elif session.last_data is None:
-        session.fail("no data after subscribing")
+        session.fail("silence: no data after subscribing")
     else:
-        session.fail(f"no data for {now - session.last_data:.1f} s")
+        session.fail(f"silence: no data for {now - session.last_data:.1f} s")

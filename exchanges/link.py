@@ -11,12 +11,13 @@ from urllib.parse import urlsplit
 import structlog
 
 from core.errors import TransientError, UserError
+from exchanges.asked import Method, capacity
 from exchanges.attempts import Attempts
+from exchanges.dial import connect
 from exchanges.guard import Watch, guard
-from exchanges.handshake import HandshakeRefused
-from exchanges.session import Method, Session, Wish
+from exchanges.session import Session
 from exchanges.sink import Sink
-from exchanges.socket import connect
+from exchanges.stale_streams import StaleStreams
 from exchanges.venue import Connection, Venue
 
 __all__ = ["Link", "LinkHealth", "Sink", "State", "Watch"]
@@ -51,8 +52,9 @@ class LinkHealth:
 class Link:
     """Keep the streams of one `Connection` coming into a sink.
 
-    All links to one address share ``attempts``. ``name`` is what the sink is told; without it, the venue and the
-    path of the address.
+    What the venue refuses is forgotten and told, and the rest stays. A link whose last stream has gone keeps its
+    connection for as long as the venue does, and opens none before it is given streams again. All links to one
+    address share ``attempts``. ``name`` is what the sink is told; without it, the venue and the path of the address.
     """
 
     def __init__(
@@ -72,6 +74,8 @@ class Link:
         self._attempts = attempts
         self._watch = watch
         self._streams = dict.fromkeys(connection.streams)
+        self._wanted = asyncio.Event()
+        self._stale = StaleStreams(self.name, sink, watch, lambda: self.streams)
         self._session: Session | None = None
         self._sessions: list[Session] = []
         self._renewal: asyncio.Task[Session] | None = None
@@ -107,15 +111,15 @@ class Link:
         """
         taken_in = method == "SUBSCRIBE"
         changed = [stream for stream in dict.fromkeys(streams) if (stream in self._streams) != taken_in]
-        if taken_in and len(self._streams) + len(changed) > self._venue.limits.streams:
-            raise UserError(f"a connection to {self._venue.name} holds {self._venue.limits.streams} streams at most")
+        if taken_in and len(self._streams) + len(changed) > capacity(self._venue):
+            raise UserError(f"a connection to {self._venue.name} holds {capacity(self._venue)} streams at most")
         if taken_in:
             self._streams.update(dict.fromkeys(changed))
+            self._wanted.set()
         else:
             self._forget(changed)
-        for wish in self._wishes(method, changed):
-            for session in self._sessions:
-                session.ask(wish)
+        for session in self._sessions:
+            session.ask(method, changed)
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -125,7 +129,7 @@ class Link:
     def reconnect(self, cause: str) -> None:
         """Drop the connection and open another one: the caller knows that this one is at fault."""
         if self._session is not None:
-            self._session.fail(cause)
+            self._session.fail(f"reconnect: {cause}")
 
     def health(self) -> LinkHealth:
         """Give the figures of this moment."""
@@ -137,6 +141,10 @@ class Link:
 
     async def _connected(self) -> Session:
         while True:
+            if not self._streams:
+                self._enter("waiting", None)
+                self._wanted.clear()
+                await self._wanted.wait()
             session = await self._attempt(renewing=False)
             if session is not None:
                 return session
@@ -154,12 +162,12 @@ class Link:
         except TransientError as error:
             self._failures += 1
             self._cause = str(error)
-            if isinstance(error, HandshakeRefused) and error.retry_after is not None:
-                self._attempts.hold(error.retry_after)
+            self._attempts.failed(error)
             return None
+        self._attempts.succeeded()
         if not renewing:
-            self._sink.connected(self.name)
-        session = Session(self._venue, socket, bell, self._sink, self._refused, self._first_wishes())
+            self._sink.connected(self.name, self.streams)
+        session = Session(self._venue, socket, bell, self._sink, self._refused, lambda: self._streams)
         self._sessions.append(session)
         return session
 
@@ -169,21 +177,25 @@ class Link:
         renew_at = session.opened_at + self._venue.limits.lifetime * random.uniform(*_RENEWED)  # noqa: S311 - jitter
         watching = guard(session, self._venue.heartbeat, self._watch, lambda: self.streams, self._sink.doubtful)
         guarding = asyncio.create_task(watching)
+        looking = asyncio.create_task(self._stale.watch(session))
         try:
-            while not guarding.done():
+            while not guarding.done() and not looking.done():
                 if self._renewal is None and (session.announced.done() or clock() >= renew_at):
                     self._renewal = asyncio.create_task(self._renewed())
                 awaited: asyncio.Future[Any] = self._renewal or session.announced
                 pause = None if self._renewal else max(0.0, renew_at - clock())
-                await asyncio.wait({guarding, awaited}, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({guarding, looking, awaited}, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
                 if self._renewal and self._renewal.done():
                     renewed, self._renewal = self._renewal.result(), None
-                    self._sink.resubscribed(self.name)
+                    self._sink.resubscribed(self.name, self.streams)
                     return renewed
+            if looking.done():
+                looking.result()
             return guarding.result()
         finally:
             guarding.cancel()
-            await asyncio.gather(guarding, return_exceptions=True)
+            looking.cancel()
+            await asyncio.gather(guarding, looking, return_exceptions=True)
 
     async def _renewed(self) -> Session:
         while True:
@@ -208,7 +220,7 @@ class Link:
         self._failures = 0 if steady else self._failures + 1
         self._enter("waiting", None)
         self._cause = cause
-        self._sink.lost(self.name, cause)
+        self._sink.lost(self.name, cause, self.streams)
         self._retire(session)
         if self._renewal is None:
             return await self._connected()
@@ -216,7 +228,7 @@ class Link:
             renewed = await self._renewal
         finally:
             self._renewal = None
-        self._sink.connected(self.name)
+        self._sink.connected(self.name, self.streams)
         return renewed
 
     def _retire(self, session: Session) -> None:
@@ -241,7 +253,7 @@ class Link:
         self._sessions.clear()
         self._enter("stopped", None)
         if was_up:
-            self._sink.lost(self.name, "stopped")
+            self._sink.lost(self.name, "stopped", self.streams)
 
     def _enter(self, state: State, session: Session | None) -> None:
         if self._session is not None and self._session.last_data is not None:
@@ -255,20 +267,9 @@ class Link:
         for stream in streams:
             self._streams.pop(stream, None)
 
-    def _first_wishes(self) -> list[Wish]:
-        if self.streams == self._connection.streams:
-            return [Wish(text, "SUBSCRIBE", (), first=True) for text in self._connection.messages]
-        return self._wishes("SUBSCRIBE", self.streams, first=True)
-
-    def _wishes(self, method: Method, streams: Sequence[str], first: bool = False) -> list[Wish]:
-        step = self._venue.limits.streams_per_message
-        chunks = [tuple(streams[at : at + step]) for at in range(0, len(streams), step)]
-        return [Wish(text, method, chunk, first) for chunk in chunks for text in self._venue.requests(method, chunk)]
-
-    def _refused(self, session: Session, wish: Wish, words: str) -> None:
-        _log.warning("the venue refused", link=self.name, method=wish.method, streams=wish.streams, words=words)
-        if wish.first:
-            session.fail(f"the venue refused to subscribe: {words}")
-        elif wish.method == "SUBSCRIBE" and (gone := tuple(s for s in wish.streams if s in self._streams)):
+    def _refused(self, streams: tuple[str, ...], words: str) -> None:
+        gone = tuple(stream for stream in streams if stream in self._streams)
+        if gone:
+            _log.warning("streams_refused", link=self.name, streams=gone, words=words)
             self._forget(gone)
             self._sink.refused(self.name, gone, words)

@@ -1,41 +1,36 @@
 """One websocket with subscriptions on it: what it was asked, what it answered, when it last brought data."""
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Callable, Collection, Sequence
+
+import structlog
 
 from core.errors import MalformedFrame, TransientError
-from exchanges.messages import Ack, ErrorReply, Kline, Message, Quote, Shutdown, Trade
+from exchanges.asked import Asked, Method, Verdict, Wish, halves, wishes
+from exchanges.messages import Ack, ErrorReply, Kline, MarkPrice, Message, Ping, Quote, Shutdown, Trade
 from exchanges.sink import Sink
 from exchanges.socket import Socket
 from exchanges.venue import Venue
 
-Method: TypeAlias = Literal["SUBSCRIBE", "UNSUBSCRIBE"]
+SETTLE_SECONDS = 1.0
+"""Where a venue answers nothing but refusals, a message without one for so long is accepted."""
 
-_ALIKE = 16
-"""Frames of one kind begin alike: so many bytes tell data from answers and notices at the venues that are known."""
+PATIENCE_SECONDS = 2.0
+"""Where a venue answers stream by stream, the next answer comes within this, or is asked for again."""
+
 _KINDS = 4096
 
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """Hold one message that takes streams in or out; ``first``: it is what a connection begins with."""
-
-    text: str
-    method: Method
-    streams: tuple[str, ...]
-    first: bool = False
+_log = structlog.get_logger(__name__)
 
 
 class Session:
     """Hold one open connection, subscribe it and hand on what arrives, from its construction on.
 
     ``bell`` is set whenever the socket has messages. Times are the loop's: ``last_data`` is when the latest trade,
-    quote or kline came (None: never), ``quiet_since`` when to begin to wait for one. ``announced`` is done when the
-    venue has said that it will close the connection. ``over`` ends, with the cause, after the last frame was handed
-    on. ``refused`` is called with a wish that the venue refused, and its words.
+    quote, kline or mark price came (None: never), ``quiet_since`` when to begin to wait for one. ``announced`` is
+    done when the venue has said that it will close the connection. ``over`` ends, with the cause, after the last
+    frame was handed on. ``refused`` is called with streams that the venue refused, and its words; ``wanted`` gives
+    the streams that are still wanted.
     """
 
     def __init__(
@@ -44,8 +39,8 @@ class Session:
         socket: Socket,
         bell: asyncio.Event,
         sink: Sink,
-        refused: "Callable[[Session, Wish, str], None]",
-        wishes: Sequence[Wish],
+        refused: Callable[[tuple[str, ...], str], None],
+        wanted: Callable[[], Collection[str]],
     ) -> None:
         loop = asyncio.get_running_loop()
         self.announced: asyncio.Future[None] = loop.create_future()
@@ -53,17 +48,16 @@ class Session:
         self.last_data: float | None = None
         self.blocked = False
         self._clock = loop.time
-        self._venue = venue
-        self._socket = socket
-        self._bell = bell
-        self._sink = sink
-        self._refused = refused
-        self._changed = asyncio.Event()
+        self._venue, self._subscribing = venue, venue.subscribing
+        self._socket, self._bell, self._sink = socket, bell, sink
+        self._refused, self._wanted = refused, wanted
+        self._changed, self._answered = asyncio.Event(), asyncio.Event()
         self._outbox: asyncio.Queue[Wish] = asyncio.Queue()
-        self._asked: deque[Wish] = deque()
+        self._sending = False
+        self._asked = Asked()
+        self._held: dict[str, None] = {}
         self._kinds: set[bytes] = set()
-        for wish in wishes:
-            self._outbox.put_nowait(wish)
+        self.ask("SUBSCRIBE", tuple(wanted()))
         self.over: asyncio.Task[str] = asyncio.create_task(self._receive())
         self._tasks = [asyncio.create_task(self._send())]
         if venue.heartbeat.by == "client":
@@ -80,13 +74,27 @@ class Session:
         return self._socket.over.done()
 
     @property
-    def asking(self) -> bool:
-        """Say whether there are messages that are not sent yet, or not answered."""
-        return self._outbox.qsize() > 0 or bool(self._asked)
+    def sending(self) -> bool:
+        """Say whether there are messages that are not sent yet."""
+        return self._outbox.qsize() > 0 or self._sending
 
-    def ask(self, wish: Wish) -> None:
-        """Send one more message, after those that wait."""
-        self._outbox.put_nowait(wish)
+    @property
+    def asking(self) -> bool:
+        """Say whether there are messages that are not sent yet, or not answered though answers come."""
+        return self.sending or (self._subscribing.acknowledged and bool(self._asked))
+
+    def ask(self, method: Method, streams: Sequence[str]) -> None:
+        """Ask for streams, or for their end, after what waits to be asked."""
+        for wish in wishes(self._venue, method, streams):
+            self._outbox.put_nowait(wish)
+
+    def ask_anew(self, stream: str) -> None:
+        """Take a stream out and in again."""
+        if self._subscribing.replaces:
+            self._outbox.put_nowait(Wish("SUBSCRIBE", ()))
+            return
+        self.ask("UNSUBSCRIBE", (stream,))
+        self.ask("SUBSCRIBE", (stream,))
 
     async def proven(self, timeout: float) -> bool:
         """Wait until every message is answered and data has come, or for ``timeout`` seconds; say which."""
@@ -137,14 +145,54 @@ class Session:
             self.last_data += waited
 
     async def _send(self) -> None:
+        try:
+            for text in self._subscribing.opening:
+                await self._socket.send(text)
+            while True:
+                wish = await self._next()
+                self._sending = True
+                for text in self._texts(wish):
+                    await self._socket.send(text)
+                    self._asked.sent(wish)
+                    self.quiet_since = self._clock()
+                self._sending = False
+                self._changed.set()
+                if self._subscribing.replaces or not self._subscribing.acknowledged:
+                    await self._settled()
+        except TransientError:
+            return
+
+    async def _next(self) -> Wish:
+        """Wait for the next wish, and give up meanwhile what was answered in part."""
         while True:
-            wish = await self._outbox.get()
-            self._asked.append(wish)
             try:
-                await self._socket.send(wish.text)
-            except TransientError:
-                return
-            self.quiet_since = self._clock()
+                return await asyncio.wait_for(self._outbox.get(), PATIENCE_SECONDS)
+            except TimeoutError:
+                for verdict in self._asked.overdue(self._clock() - PATIENCE_SECONDS):
+                    self._heed_verdict(verdict)
+
+    def _texts(self, wish: Wish) -> tuple[str, ...]:
+        if not self._subscribing.replaces:
+            return self._venue.requests(wish.method, wish.streams)
+        if wish.method == "SUBSCRIBE":
+            self._held.update(dict.fromkeys(wish.streams))
+        else:
+            self._release(wish.streams)
+        if not self._held:
+            self.fail("stopped: the last stream was taken out")
+            return ()
+        return self._venue.requests("SUBSCRIBE", tuple(self._held))
+
+    async def _settled(self) -> None:
+        """Wait for the message's refusal: sent too early, the next one could not be told from it."""
+        self._answered.clear()
+        try:
+            async with asyncio.timeout(SETTLE_SECONDS):
+                while self._asked:
+                    await self._answered.wait()
+                    self._answered.clear()
+        except TimeoutError:
+            self._asked.forget()
 
     async def _beat(self) -> None:
         while True:
@@ -155,33 +203,57 @@ class Session:
                 return
 
     def _note(self, frames: list[bytes]) -> None:
-        kinds = {frame[:_ALIKE] for frame in frames}
+        size = self._subscribing.kind_bytes
+        kinds = {frame[:size] for frame in frames}
         if not kinds <= self._kinds:
             for frame in frames:
-                if frame[:_ALIKE] not in self._kinds:
-                    self._read(frame)
+                if frame[:size] not in self._kinds:
+                    self._read(frame, size)
         if not kinds.isdisjoint(self._kinds):
             self.last_data = self._clock()
             self._changed.set()
 
-    def _read(self, frame: bytes) -> None:
+    def _read(self, frame: bytes, size: int) -> None:
         try:
             messages = self._venue.parse(frame, 0)
         except MalformedFrame:
             return
         for message in messages:
             self._heed(message)
-        if messages and all(isinstance(message, Trade | Quote | Kline) for message in messages):
+        if messages and all(isinstance(message, Trade | Quote | Kline | MarkPrice) for message in messages):
             if len(self._kinds) >= _KINDS:
                 self._kinds.clear()
-            self._kinds.add(frame[:_ALIKE])
+            self._kinds.add(frame[:size])
 
     def _heed(self, message: Message) -> None:
-        if isinstance(message, Shutdown) and not self.announced.done():
+        if isinstance(message, Ping):
+            self._socket.answer(message.reply)
+        elif isinstance(message, Shutdown) and not self.announced.done():
             self.announced.set_result(None)
-        elif isinstance(message, Ack | ErrorReply) and self._asked:
-            # Venues answer in the order of the messages; their numbers begin anew with every call for messages.
-            wish = self._asked.popleft()
+        elif isinstance(message, Ack | ErrorReply):
+            verdict = self._asked.answered(message, self._clock())
+            if verdict is not None:
+                self._heed_verdict(verdict)
+            elif isinstance(message, ErrorReply):
+                self.fail(f"refused: {message.code}: {' '.join(message.message[:160].split())}")
             self._changed.set()
-            if isinstance(message, ErrorReply):
-                self._refused(self, wish, f"{message.code}: {' '.join(message.message[:160].split())}")
+            self._answered.set()
+
+    def _heed_verdict(self, verdict: Verdict) -> None:
+        if verdict.refused:
+            self._refused(verdict.refused, verdict.words)
+        wanted = self._wanted()
+        again = tuple(stream for stream in verdict.again if stream in wanted)
+        if again:
+            _log.warning("asked_again_in_parts", venue=self._venue.name, streams=len(again), words=verdict.words)
+        for part in halves(again) if len(again) > 1 else [again]:
+            self.ask("SUBSCRIBE", part)
+        if self._subscribing.replaces and (verdict.refused or verdict.again):
+            self._release((*verdict.refused, *verdict.again))
+            if not again and self._held and self._outbox.empty():
+                # Nobody knows what is in force after a refused message.
+                self._outbox.put_nowait(Wish("SUBSCRIBE", ()))
+
+    def _release(self, streams: Sequence[str]) -> None:
+        for stream in streams:
+            self._held.pop(stream, None)

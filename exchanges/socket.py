@@ -5,18 +5,14 @@ here: a frame through the library's parser costs ten times as much.
 """
 
 import asyncio
-import functools
-import ipaddress
-import ssl
 from collections.abc import Callable
 
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidURI
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
-from websockets.uri import WebSocketURI, parse_uri
+from websockets.uri import WebSocketURI
 
-from core.errors import TransientError, UserError
+from core.errors import TransientError
 from exchanges.allowance import Allowance
 from exchanges.handshake import HandshakeRefused, refusal
 from exchanges.venue import Limits
@@ -32,7 +28,7 @@ _MARGIN = 1.1
 
 
 class Socket(asyncio.Protocol):
-    """Hold one websocket connection; `connect` makes it.
+    """Hold one websocket connection; `exchanges.dial.connect` makes it.
 
     ``arrived`` is called when messages wait to be taken; above 1 MiB of them nothing more is read. ``over`` is
     done, with the cause, once no further message can arrive; ``gone`` when the transport is closed.
@@ -57,6 +53,7 @@ class Socket(asyncio.Protocol):
         self._paused = False
         self._fragments: list[bytes] = []
         self._pong: bytes | None = None
+        self._answers: list[str] = []
 
     def take(self) -> list[bytes]:
         """Give all messages that have arrived, in order, and read on."""
@@ -71,7 +68,7 @@ class Socket(asyncio.Protocol):
 
         Raises `TransientError` where the connection is over.
         """
-        while (pause := self._allowance.wait(1, self._loop.time())) > 0:
+        while (pause := self._pause()) > 0:
             await asyncio.sleep(pause)
         if self.over.done() or self._protocol.state is not State.OPEN:
             raise TransientError("the connection is over")
@@ -81,6 +78,12 @@ class Socket(asyncio.Protocol):
         else:
             self._protocol.send_text(text.encode())
         self._flush()
+
+    def answer(self, text: str) -> None:
+        """Send a text before all others, as soon as the venue's limit allows; once, where it already waits."""
+        if text not in self._answers:
+            self._answers.append(text)
+            self._hurry()
 
     async def close(self, patience: float = _LINGER) -> None:
         """Say goodbye, let arrive what is still on its way for up to ``patience`` seconds, and end it."""
@@ -139,7 +142,7 @@ class Socket(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that it is over."""
         words = " ".join(str(exc).split())[:200] if exc else "without a goodbye (1006)"
-        self.fail(f"connection lost: {words}")
+        self.fail(f"lost_connection: {words}")
         if not self.gone.done():
             self.gone.set_result(None)
 
@@ -210,10 +213,10 @@ class Socket(asyncio.Protocol):
         protocol = self._protocol
         if protocol.close_rcvd is not None:
             words = f"{protocol.close_rcvd.code} {' '.join(protocol.close_rcvd.reason.split())}".strip()
-            self.fail(f"closed by the venue: {words}")
+            self.fail(f"closed_by_venue: {words}")
         elif protocol.parser_exc is not None:
             code = protocol.close_sent.code if protocol.close_sent else 1002
-            self.fail(f"protocol error ({code}): {' '.join(str(protocol.parser_exc).split())[:160]}")
+            self.fail(f"protocol_error: {code} {' '.join(str(protocol.parser_exc).split())[:160]}")
 
     def _ping(self, payload: bytes) -> None:
         # RFC 6455, 5.5.3: of several pings it is enough to answer the latest. That keeps within the limit.
@@ -229,55 +232,21 @@ class Socket(asyncio.Protocol):
         self._protocol.send_pong(payload)
         self._flush()
 
+    def _hurry(self) -> None:
+        pause = self._pause()
+        if self._answers:
+            self._loop.call_later(pause, self._hurry)
+
+    def _pause(self) -> float:
+        if self.over.done() or self._protocol.state is not State.OPEN:
+            self._answers.clear()
+        while (pause := self._allowance.wait(1, self._loop.time())) <= 0 and self._answers:
+            self._allowance.take(1, self._loop.time())
+            self._protocol.send_text(self._answers.pop(0).encode())
+            self._flush()
+        return pause
+
     def _flush(self) -> None:
         for data in self._protocol.data_to_send():
             if data and self._transport is not None and not self._transport.is_closing():
                 self._transport.write(data)
-
-
-async def connect(url: str, limits: Limits, arrived: Callable[[], None], timeout: float) -> Socket:
-    """Open a websocket within ``timeout`` seconds.
-
-    Raises `TransientError` where that fails, `exchanges.handshake.HandshakeRefused` among them; `UserError` for an
-    address that is none.
-    """
-    try:
-        uri = parse_uri(url)
-    except (InvalidURI, ValueError):
-        raise UserError(f"{url[:120]!r} is no websocket address: write ws:// or wss://") from None
-    socket, connected = Socket(uri, limits, arrived), False
-    tls = _tls() if uri.secure else None
-    try:
-        async with asyncio.timeout(timeout):
-            loop = asyncio.get_running_loop()
-            await loop.create_connection(
-                lambda: socket, uri.host, uri.port, ssl=tls, happy_eyeballs_delay=_head_start(uri.host)
-            )
-            error = await socket.opened
-        connected = error is None
-    except TimeoutError:
-        raise TransientError(f"no connection within {timeout:g} s") from None
-    except (OSError, UnicodeError) as failure:
-        raise TransientError(" ".join(str(failure).split())[:200] or type(failure).__name__) from None
-    finally:
-        # Also where we were cancelled just as the connection had come about.
-        if not connected:
-            socket.fail("not connected")
-    if error is not None:
-        raise error
-    return socket
-
-
-def _head_start(host: str) -> float | None:
-    # Among several addresses a dead one costs no more than this. A single one is not raced: cancelling a race
-    # leaves its socket to the garbage collector.
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return 0.25
-    return None
-
-
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    return ssl.create_default_context()

@@ -12,6 +12,7 @@ from dataflows.recorder.clock import SteadyClock
 from dataflows.recorder.commit_log import CommitLog
 from dataflows.recorder.known_trades import Key
 from dataflows.recorder.metrics import FeedMetrics
+from exchanges.sink import CAUSES
 
 _log = structlog.get_logger(__name__)
 
@@ -21,6 +22,8 @@ MOST_IN_ORDER = 20
 ORDER_SECONDS = 10.0
 """So long a connection waits for that."""
 
+_COUNTED = CAUSES | {"journal_full", "disk"}
+
 
 class Intake:
     """Receive for one feed (`exchanges.link.Sink`).
@@ -28,7 +31,12 @@ class Intake:
     ``keys`` maps the venue's streams of trades to instrument and id space, and may change. ``last_data`` is when
     the last frame came, on the monotonic clock, None before the first; ``lost_since`` when the last connection
     went, None while one is up. ``closing`` is why we are about to close connections ourselves, if we are.
-    ``turned_down`` is told of streams that the venue does not take in, and of its words.
+    ``turned_down`` is told of streams that the venue does not take in, and of its words. ``last_time`` gives the
+    newest event time of an instrument's trades in the journal, 0 before the first; without it no stream is ever
+    found silent by itself.
+
+    Marks name the instruments whose trades the connection carries. The cause of a lost one begins with a fixed
+    word (`exchanges.sink.CAUSES`, ``journal_full`` or ``disk``); details follow after a colon.
     """
 
     def __init__(
@@ -41,11 +49,13 @@ class Intake:
         keys: Mapping[str, Key],
         connected: asyncio.Event,
         turned_down: Callable[[tuple[str, ...], str], None],
+        last_time: Callable[[Key], int] | None = None,
     ) -> None:
         self._feed, self._log, self._clock, self._catch_up = feed, log, clock, catch_up
         self._metrics, self._keys, self._connected = metrics, keys, connected
-        self._turned_down = turned_down
-        self._up: set[str] = set()
+        self._turned_down, self._last_time = turned_down, last_time
+        self._up: dict[str, tuple[str, ...]] = {}
+        self._heard: dict[str, int] = {}
         self._ordering: set[asyncio.Task[None]] = set()
         self._in_order = asyncio.Event()
         self._in_order.set()
@@ -60,14 +70,14 @@ class Intake:
         """Give how many connections are up."""
         return len(self._up)
 
-    def connected(self, link_name: str) -> None:
+    def connected(self, link_name: str, streams: tuple[str, ...]) -> None:
         """Mark a connection as up, and fetch what was missed before anything is read from it.
 
         So the journal has trades in order, and candles close with all of theirs: what strategies decide on is not
         revised later. Of many instruments that would take too long: theirs is fetched beside.
         """
-        self._mark(Mark("connected", link_name))
-        self._up.add(link_name)
+        self._mark(Mark("connected", link_name, instruments=self._carried(streams)))
+        self._up[link_name] = streams
         self._metrics.connects.inc()
         keys = list(self._keys.values())
         if len(keys) > MOST_IN_ORDER:
@@ -79,29 +89,37 @@ class Intake:
             task.add_done_callback(self._fetched)
         self._changed()
 
-    def resubscribed(self, link_name: str) -> None:
+    def resubscribed(self, link_name: str, streams: tuple[str, ...]) -> None:
         """Mark that another connection has taken over, with no hole in between."""
-        self._mark(Mark("resubscribed", link_name))
+        self._mark(Mark("resubscribed", link_name, instruments=self._carried(streams)))
 
-    def lost(self, link_name: str, cause: str) -> None:
+    def lost(self, link_name: str, cause: str, streams: tuple[str, ...]) -> None:
         """Mark a connection as lost; one that is not up cannot be lost."""
         if link_name not in self._up:
             return
         cause = self.closing or cause
-        self._up.discard(link_name)
-        self._mark(Mark("lost", link_name, cause))
-        self._metrics.count_lost(cause.partition(":")[0].partition("(")[0].strip()[:40])
+        del self._up[link_name]
+        self._mark(Mark("lost", link_name, cause, self._carried(streams)))
+        word = cause.partition(":")[0]
+        self._metrics.count_lost(word if word in _COUNTED else "other")
         if self.closing is None:
             _log.warning("connection_lost", feed=self._feed, connection=link_name, cause=cause)
         self._changed()
+
+    def interrupted(self, link_name: str, cause: str, streams: tuple[str, ...]) -> None:
+        """Mark streams of a connection that is up as lost and back, and fetch what they missed."""
+        carried = self._carried(streams)
+        self._mark(Mark("lost", link_name, cause, carried))
+        self._mark(Mark("connected", link_name, instruments=carried))
+        self._catch_up.look_after([self._keys[stream] for stream in streams if stream in self._keys])
 
     def close(self) -> None:
         """Hand on what is held, and mark what is still up as lost."""
         for task in self._ordering:
             task.cancel()
         self._release()
-        for link_name in sorted(self._up):
-            self.lost(link_name, "stopped")
+        for link_name, streams in sorted(self._up.items()):
+            self.lost(link_name, "stopped", streams)
 
     def received(self, frames: Sequence[bytes]) -> None:
         """Take frames that arrived together; those that come before what was missed wait for it."""
@@ -120,6 +138,19 @@ class Intake:
         """Pass on that the venue does not take in streams."""
         _log.error("subscription_refused", feed=self._feed, connection=link_name, streams=streams, words=words)
         self._turned_down(streams, words)
+
+    def silent(self, streams: tuple[str, ...]) -> tuple[str, ...]:
+        """Give the streams of trades none of which has come into the journal since this was asked last of them."""
+        if self._last_time is None:
+            return ()
+        found = []
+        for stream in streams:
+            if stream in self._keys:
+                newest = self._last_time(self._keys[stream])
+                if self._heard.get(stream) == newest:
+                    found.append((-newest, stream))
+                self._heard[stream] = newest
+        return tuple(stream for _, stream in sorted(found))
 
     async def doubtful(self, streams: tuple[str, ...]) -> bool:
         """Ask the venue whether the silence of these streams hides trades."""
@@ -150,6 +181,9 @@ class Intake:
             self._log.put_frames(frames, self._clock.now())
         self._held = []
         self._in_order.set()
+
+    def _carried(self, streams: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted({self._keys[stream][0] for stream in streams if stream in self._keys}))
 
     def _mark(self, mark: Mark) -> None:
         self._log.put(mark.record(self._clock.now()))

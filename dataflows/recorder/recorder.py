@@ -113,7 +113,15 @@ class Recorder:
         wants = Subscriptions(self._feed, venue, rest, self._strategies, settings.catch_up_trades)
         catch_up = CatchUp(venue, rest, known, log, clock, metrics, wants.instruments, settings.catch_up_trades)
         intake = Intake(
-            self._feed.name, log, clock, catch_up, metrics, wants.keys, ticker.connected, wants.turned_down
+            self._feed.name,
+            log,
+            clock,
+            catch_up,
+            metrics,
+            wants.keys,
+            ticker.connected,
+            wants.turned_down,
+            known.last_time,
         )
         watch = Watch(settings.first_data_s, settings.stale_s)
         attempts = self._attempts or Attempts(venue.limits)

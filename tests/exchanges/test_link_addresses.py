@@ -17,7 +17,7 @@ LIMITS = venue("binance").limits
 
 def link_to(url: str, sink) -> Link:
     attempts = Attempts(LIMITS, base=0.01, cap=0.01)
-    return Link(venue("binance"), Connection(url, (), ()), sink, attempts, Watch(1, 1))
+    return Link(venue("binance"), Connection(url, (), ("btcusdt@trade",)), sink, attempts, Watch(1, 1))
 
 
 async def failing_twice(link: Link) -> str:

@@ -139,7 +139,7 @@ def test_streams_change_at_run_time_and_stay_changed(linked, sink_type) -> None:
                 assert server.params()[4] == ("SUBSCRIBE", ("a@trade", "b@trade"))
 
     asyncio.run(run())
-    assert sink.causes() == ["the caller's cause", "stopped"]
+    assert sink.causes() == ["reconnect: the caller's cause", "stopped"]
     assert [event[2:] for event in sink.events if event[0] == "refused"] == [("no@trade", "2: no such stream")]
 
 
