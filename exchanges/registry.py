@@ -6,10 +6,11 @@ from dataclasses import replace
 from core.errors import UnknownName
 from core.instruments import Instrument
 from exchanges.binance import SPOT, USDM
+from exchanges.deribit import DERIBIT
 from exchanges.simulated import SIMULATED
 from exchanges.venue import Venue
 
-_DECLARED = (SPOT, USDM, SIMULATED)
+_DECLARED = (SPOT, USDM, DERIBIT, SIMULATED)
 
 VENUES: dict[str, Venue] = {venue.name: venue for venue in _DECLARED}
 """The venues as declared, at their own addresses."""

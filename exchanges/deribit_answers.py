@@ -1,0 +1,88 @@
+"""What Deribit answers by REST; every reader raises `MalformedFrame` and nothing else."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+from msgspec import Raw
+
+from core.errors import MalformedFrame
+from core.instruments import Instrument
+from core.records import VenueCandles
+from core.trades import TradeBatch
+from exchanges import bounds, deribit_symbols
+from exchanges import deribit_wire as wire
+from exchanges.answers import read_answer
+from exchanges.deribit_frames import read_candle, read_trade
+from exchanges.json_numbers import number_text
+from exchanges.trade_page import trade_page
+
+_VENUE = "Deribit"
+_UNITS = {"reversed": "quote", "linear": "base"}
+
+
+def read_time(payload: bytes) -> int:
+    """Read the venue's time, µs since the epoch, UTC."""
+    return bounds.micros(read_answer(payload, wire.ServerTime, _VENUE).result, "server time")
+
+
+def read_instruments(payload: bytes) -> list[Instrument]:
+    """Read the futures, perpetuals and spot pairs that trade, with tick, lot and contract size.
+
+    Left out are options and combinations, those that are not active, and those that our names cannot express.
+    """
+    found: dict[str, Instrument] = {}
+    for listed in read_answer(payload, wire.Instruments, _VENUE).result:
+        if listed.kind not in ("future", "spot") or not listed.is_active:
+            continue
+        try:
+            instrument = deribit_symbols.split(listed.instrument_name)
+        except MalformedFrame:
+            continue
+        if instrument.name in found:
+            raise MalformedFrame(f"instrument {instrument.name} stands twice in the list")
+        found[instrument.name] = _described(instrument, listed)
+    return list(found.values())
+
+
+def _described(instrument: Instrument, listed: wire.Listed) -> Instrument:
+    unit = _UNITS.get(listed.instrument_type or "", instrument.size_unit)
+    if instrument.expiry and unit != instrument.size_unit:
+        raise MalformedFrame(f"{listed.instrument_name!r} is listed as {listed.instrument_type}")
+    return replace(
+        instrument,
+        tick=_step(listed.tick_size, "tick size"),
+        lot=_step(listed.min_trade_amount, "smallest amount"),
+        multiplier=_step(listed.contract_size, "contract size"),
+    )
+
+
+def _step(raw: Raw, what: str) -> Decimal:
+    mantissa, decimals = bounds.price(number_text(raw, what), what)
+    return Decimal(mantissa).scaleb(-decimals)
+
+
+def read_trades(instrument: Instrument, payload: bytes, received_at: int) -> TradeBatch | None:
+    """Read a page of trades, sorted by ``trade_seq``: the newest ones come newest first."""
+    symbol = deribit_symbols.join(instrument)
+    answer = read_answer(payload, wire.TradesAnswer, _VENUE)
+    rows = sorted(read_trade(row, symbol) for row in answer.result.trades)
+    return trade_page(instrument.name, "trade", rows, received_at)
+
+
+def read_candles(instrument: Instrument, timeframe: str, payload: bytes) -> VenueCandles:
+    """Read a page of candles, ascending, closed or not.
+
+    Deribit tells neither trade count nor taker volume: they are 0. `exchanges.deribit_frames.read_candle` says what
+    the volumes are.
+    """
+    chart = read_answer(payload, wire.ChartAnswer, _VENUE).result
+    columns = chart.ticks, chart.open, chart.high, chart.low, chart.close, chart.volume, chart.cost
+    if len({len(column) for column in columns}) != 1:
+        raise MalformedFrame("the columns of a chart differ in length")
+    rows: list[tuple[int, str, str, str, str, str, str, int, str]] = []
+    for values in zip(*columns, strict=True):
+        row = read_candle(wire.Candle(*values), instrument, timeframe)
+        if rows and row[0] <= rows[-1][0]:
+            raise MalformedFrame(f"kline {timeframe} at {row[0]} does not come after the one before it")
+        rows.append((*row, 0, "0"))
+    return VenueCandles(instrument.name, timeframe, rows)
