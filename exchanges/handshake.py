@@ -7,19 +7,18 @@ from exchanges.retry_after import retry_after
 
 _STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[ \r]")
 _RETRY_AFTER = re.compile(rb"\r\nretry-after:[ \t]*([^\r\n]{0,64})", re.IGNORECASE)
-_LIMITED = {403: 120.0, 418: 120.0, 429: 60.0}
-"""Statuses by which venues limit their clients, and the seconds that are kept where none are said."""
 
 
 class HandshakeRefused(TransientError):  # noqa: N818 - what happened
     """Report a server that answered, but not with a websocket.
 
-    ``retry_after`` is how many seconds it wants to be left alone, None where it does not say.
+    ``status`` is that of its HTTP answer, 0 where it is none; ``retry_after`` how many seconds it wants to be left
+    alone, None where it does not say.
     """
 
-    def __init__(self, cause: str, seconds: float | None = None) -> None:
+    def __init__(self, cause: str, status: int = 0, seconds: float | None = None) -> None:
         super().__init__(cause)
-        self.retry_after = seconds
+        self.status, self.retry_after = status, seconds
 
 
 def refusal(head: bytes) -> HandshakeRefused | None:
@@ -30,7 +29,5 @@ def refusal(head: bytes) -> HandshakeRefused | None:
     status, said = int(match[1]), _RETRY_AFTER.search(head)
     if status == 101:
         return None
-    seconds = None
-    if said or status in _LIMITED:
-        seconds = retry_after(said[1].decode("latin-1") if said else None, _LIMITED.get(status, 1.0))
-    return HandshakeRefused(f"the handshake was answered with HTTP {status}", seconds)
+    seconds = retry_after(said[1].decode("latin-1")) if said else None
+    return HandshakeRefused(f"the handshake was answered with HTTP {status}", status, seconds)

@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
-import msgspec
 
 from core.errors import TransientError, UserError, VenueError
-from exchanges.allowance import Allowance
+from exchanges.breaker import BANS
+from exchanges.budgets import Admission, Budgets, Wish
+from exchanges.hosts import host
+from exchanges.refusal import VenueRefusal, refusal
 from exchanges.retry_after import retry_after
 from exchanges.venue import Request, Venue
 
@@ -19,76 +21,136 @@ MAX_BODY = 32 * 1024 * 1024
 
 _TIMEOUT = 10.0
 _MARGIN = 1.05
-_BANNED = 120.0
-_TOO_MANY = 60.0
 
 
-class Throttled(TransientError):  # noqa: N818 - a state of affairs, like the status it comes from
-    """Report that the venue wants no requests for ``retry_after`` seconds."""
+class Held(TransientError):  # noqa: N818 - a state of affairs
+    """Report that nothing is sent to the host for ``retry_after`` seconds: it failed again and again."""
 
-    def __init__(self, host: str, status: int, seconds: float) -> None:
-        super().__init__(f"{host} answered {status} and wants no requests for {seconds:.0f} s")
-        self.status = status
+    def __init__(self, words: str, seconds: float) -> None:
+        super().__init__(words)
         self.retry_after = seconds
 
 
-class Rest:
-    """Ask one venue. Use one for all that ask the same address: it holds the budget.
+class Throttled(Held):
+    """Report that the venue wants no requests for ``retry_after`` seconds."""
 
-    ``client`` is for tests and proxies; it is closed by who made it. ``timeout`` is seconds for a whole answer.
-    Raises `UserError` where the venue's address is none.
+    def __init__(self, host: str, status: int, seconds: float) -> None:
+        super().__init__(f"{host} answered {status} and wants no requests for {seconds:.0f} s", seconds)
+        self.status = status
+
+
+class _Limited(Exception):  # noqa: N818 - on its way to become one of the above
+    def __init__(self, status: int, said: float | None) -> None:
+        super().__init__(status)
+        self.status, self.said = status, said
+
+
+class Rest:
+    """Ask one venue, within the budget and the breaker of its host.
+
+    All that ask a host from this machine give the same ``budgets``; without any it has its own. ``client`` is for
+    tests and proxies; it is closed by who made it. ``timeout`` is seconds for a whole answer. ``clock_doubts`` counts
+    the refusals that blamed our clock. Raises `UserError` where the venue's address is none.
     """
 
-    def __init__(self, venue: Venue, *, client: httpx.AsyncClient | None = None, timeout: float = _TIMEOUT) -> None:
+    def __init__(
+        self,
+        venue: Venue,
+        *,
+        client: httpx.AsyncClient | None = None,
+        timeout: float = _TIMEOUT,
+        budgets: Budgets | None = None,
+    ) -> None:
         self._url = venue.rest_url.rstrip("/")
         address = _address(self._url)
-        self._host = address.netloc.decode()
-        self._allowance = Allowance(venue.budget.weight, venue.budget.seconds * _MARGIN)
+        self.host = host(self._url)
+        self.clock_doubts = 0
+        self._budget, self._budgets = venue.budget, budgets or Budgets()
         self._own = client is None
         self._client = client or httpx.AsyncClient(trust_env=not _is_loopback(address.host))
         self._timeout = timeout
         self._turn = asyncio.Lock()
-        self._held: tuple[float, int] = (0.0, 0)
+        self._trials: set[asyncio.Task[bytes]] = set()
 
     async def get(self, request: Request) -> bytes:
-        """Give the body of the answer.
+        """Give the body of the answer, or the value of the header that the request names.
 
-        Waits until the budget has room. Raises `Throttled` where the venue limits us, and until that is over for
-        every request without sending it; `TransientError` for network, 5xx, redirects and what is not JSON;
-        `VenueError` with the venue's code and words for what it refuses.
+        Waits until the budget has room. Raises `Throttled` where the venue limits us, `Held` where the host failed
+        several times in a row, and until that is over for every request without sending it; `TransientError` for
+        network, 5xx, redirects and what is not JSON; `VenueRefusal` with the venue's code and words for what it
+        refuses, `VenueError` for what the host refuses without a word of the venue's.
         """
-        await self._room(request.weight)
+        admission = await self._admitted(request.weight)
+        if not admission.trial:
+            return await self._told(request, admission)
+        # Everybody waits for how it ends, also where the one who asks does not.
+        trial = asyncio.create_task(self._told(request, admission))
+        self._trials.add(trial)
+        trial.add_done_callback(self._tried)
+        return await asyncio.shield(trial)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for trial in self._trials:
+            trial.cancel()
+        await asyncio.gather(*self._trials, return_exceptions=True)
+        if self._own:
+            await self._client.aclose()
+
+    async def _admitted(self, weight: int) -> Admission:
+        wish = Wish("rest", weight, self._budget.weight, self._budget.seconds * _MARGIN)
+        async with self._turn:
+            while True:
+                admission = await asyncio.to_thread(self._budgets.admit, self.host, wish)
+                if admission.held and admission.status:
+                    raise Throttled(self.host, admission.status, admission.wait)
+                if admission.held:
+                    words = f"{self.host} is left alone for {admission.wait:.0f} s: {admission.why}"
+                    raise Held(words, admission.wait)
+                if admission.wait <= 0:
+                    return admission
+                await asyncio.sleep(admission.wait)
+
+    async def _told(self, request: Request, admission: Admission) -> bytes:
+        """Send it, and tell the breaker how it ended."""
+        budgets, trial = self._budgets, admission.trial
+        try:
+            answer = await self._answer(request)
+        except _Limited as limit:
+            why = f"it answered {limit.status}"
+            seconds = await asyncio.to_thread(budgets.banned, self.host, limit.status, limit.said, why, trial=trial)
+            raise Throttled(self.host, limit.status, seconds) from None
+        except TransientError as error:
+            await asyncio.to_thread(budgets.failed, self.host, str(error), trial=trial)
+            raise
+        except VenueError as error:
+            self.clock_doubts += isinstance(error, VenueRefusal) and error.of_clocks
+            await self._succeeded(admission)
+            raise
+        await self._succeeded(admission)
+        return answer
+
+    async def _succeeded(self, admission: Admission) -> None:
+        if admission.report:
+            await asyncio.to_thread(self._budgets.succeeded, self.host, trial=admission.trial)
+
+    def _tried(self, trial: asyncio.Task[bytes]) -> None:
+        self._trials.discard(trial)
+        if not trial.cancelled():
+            # Nobody may be there any more to hear of it.
+            trial.exception()
+
+    async def _answer(self, request: Request) -> bytes:
+        where = f"{self.host}{request.path}"
         try:
             async with asyncio.timeout(self._timeout):
                 status, headers, body = await self._exchange(request)
         except TimeoutError:
-            raise TransientError(f"{self._host}{request.path} took longer than {self._timeout:g} s") from None
+            raise TransientError(f"{where} took longer than {self._timeout:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError, zlib.error) as error:
-            raise TransientError(f"{self._host}{request.path}: {_words(error)}") from None
-        self._check(request, status, headers, body)
-        return body
-
-    async def close(self) -> None:
-        """Close the connections."""
-        if self._own:
-            await self._client.aclose()
-
-    async def _room(self, weight: int) -> None:
-        clock = asyncio.get_running_loop().time
-        async with self._turn:
-            while True:
-                self._refuse_while_held()
-                pause = self._allowance.wait(weight, clock())
-                if pause <= 0:
-                    break
-                await asyncio.sleep(pause)
-            self._allowance.take(weight, clock())
-
-    def _refuse_while_held(self) -> None:
-        until, status = self._held
-        left = until - asyncio.get_running_loop().time()
-        if left > 0:
-            raise Throttled(self._host, status, left)
+            raise TransientError(f"{where}: {_words(error)}") from None
+        _check(where, status, headers, body)
+        return body if request.header is None else _header(where, headers, request.header)
 
     async def _exchange(self, request: Request) -> tuple[int, httpx.Headers, bytes]:
         asked: dict[str, Any] = {
@@ -101,33 +163,28 @@ class Rest:
             packing = response.headers.get("content-encoding", "").strip().lower()
             return response.status_code, response.headers, await _body(response.aiter_raw(), packing)
 
-    def _check(self, request: Request, status: int, headers: httpx.Headers, body: bytes) -> None:
-        where = f"{self._host}{request.path}"
-        said = _refusal(body)
-        if status in (418, 429) or (status == 403 and said is None):
-            seconds = retry_after(headers.get("retry-after"), _TOO_MANY if status == 429 else _BANNED)
-            self._held = (max(self._held[0], asyncio.get_running_loop().time() + seconds), status)
-            raise Throttled(self._host, status, seconds)
-        if 400 <= status < 500:
-            words = f"{said[0]}: {said[1]}" if said else "no words of the venue's"
-            raise VenueError(f"{where} answered {status}: {words}")
-        if status != 200:
-            raise TransientError(f"{where} answered {status}")
-        if body.lstrip()[:1] not in (b"{", b"["):
-            raise TransientError(f"{where} answered something else than JSON: is there a login page in between?")
+
+def _check(where: str, status: int, headers: httpx.Headers, body: bytes) -> None:
+    said = refusal(body)
+    if (status in BANS and (status != 403 or said is None or said.limited)) or (said and said.limited):
+        raise _Limited(status if status in BANS else 429, retry_after(headers.get("retry-after")))
+    if 400 <= status < 500 and said is None:
+        raise VenueError(f"{where} answered {status}: no words of the venue's")
+    if status >= 500 or not (status == 200 or 400 <= status < 500):
+        raise TransientError(f"{where} answered {status}")
+    if said is not None and said.passing:
+        raise TransientError(f"{where} answered {status}: {said.code}: {said.words}")
+    if said is not None:
+        raise VenueRefusal(f"{where} answered {status}: {said.code}: {said.words}", said.code)
+    if body.lstrip()[:1] not in (b"{", b"["):
+        raise TransientError(f"{where} answered something else than JSON: is there a login page in between?")
 
 
-class _Refusal(msgspec.Struct, frozen=True):
-    code: int
-    msg: str
-
-
-def _refusal(body: bytes) -> tuple[int, str] | None:
-    try:
-        refusal = msgspec.json.decode(body, type=_Refusal)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return None
-    return refusal.code, " ".join(refusal.msg[:200].split())
+def _header(where: str, headers: httpx.Headers, name: str) -> bytes:
+    for header, value in headers.raw:
+        if header.lower() == name.lower().encode():
+            return value
+    raise TransientError(f"the answer to {where} has no header {name!r}")
 
 
 async def _body(chunks: AsyncIterator[bytes], packing: str) -> bytes:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from core.errors import TransientError, UserError, VenueError
+from exchanges.refusal import VenueRefusal
 from exchanges.registry import venue
 from exchanges.rest import MAX_BODY, Rest, Throttled
 from exchanges.venue import Budget, Request
@@ -85,11 +86,11 @@ BOMB = gzip.compress(bytes(MAX_BODY + 1))
         (http("204 No Content", body=b""), TransientError, "answered 204"),
         (
             http("400 Bad", body=b'{"code":-1121,"msg":"Invalid\\nsymbol."}'),
-            VenueError,
+            VenueRefusal,
             "400: -1121: Invalid symbol.",
         ),
         (http("404 Not Found", body=b"<html>"), VenueError, "404: no words"),
-        (http("403 Forbidden", body=b'{"code":-2,"msg":"no"}'), VenueError, "403: -2: no"),
+        (http("403 Forbidden", body=b'{"code":-2,"msg":"no"}'), VenueRefusal, "403: -2: no"),
         (http("400 Bad", body=b'{"code":"x","msg":[]}'), VenueError, "400: no words"),
         (http("200 OK", "Content-Encoding: gzip", body=b"not packed"), TransientError, ""),
         (http("200 OK", "Content-Encoding: gzip", body=gzip.compress(b"{}")[:-9]), TransientError, "too early"),
