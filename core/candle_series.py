@@ -89,6 +89,8 @@ def take(series: CandleSeries, continued: Continued) -> tuple[CandleSeries, Form
                 late = run.trades.ts[folded.late] // MINUTE * MINUTE
                 formed.dirty.update(dict.fromkeys(np.unique(late).tolist(), "late_trade"))
         series = CandleSeries(series.instrument, tuple(folds), series.larger, run.ranges)
+    if continued.ranges is not None:
+        series = replace(series, ranges=continued.ranges)
     for span, reason in healed:
         _mark(series, span, reason, formed)
     return series, formed

@@ -6,14 +6,12 @@ and is repaired by whatever arrives later. All decisions are made trade by trade
 trades are batched; runs of consecutive ids are only handled at one stroke because nothing can happen inside them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
-
-import numpy as np
 
 from core.gaps import Coverage, Gap
-from core.id_ranges import Hole, Range
+from core.id_ranges import Hole, Range, consecutive, rows_of, unknown
+from core.records import Mark, Reread
 from core.timeframes import MINUTE
 from core.trades import TradeBatch
 
@@ -33,7 +31,8 @@ class Continuity:
 
     ``ranges`` and ``holes`` ascend; a hole lies between each two ranges. ``gaps`` are those still missing ids.
     ``newest`` is the largest event time (µs); ``claimed`` the minute up to which coverage was last told.
-    ``floor`` is the largest id that is no longer remembered; ``due`` when the next hole becomes a gap.
+    ``floor`` is the largest id that is no longer remembered; ``due`` when the next hole becomes a gap; ``cause`` why
+    the connection was lost, if it was since the last trade.
     """
 
     instrument: str
@@ -46,6 +45,7 @@ class Continuity:
     claimed: int = 0
     floor: int = -1
     due: int = NEVER
+    cause: str = ""
 
     @property
     def watermark(self) -> int:
@@ -65,7 +65,9 @@ class Run:
 class Continued:
     """Collect what one call of `follow`, `pass_time` or `end` found.
 
-    ``healed`` are stretches of event time, (from, to) in µs, whose completeness may have changed.
+    ``healed`` are stretches of event time, (from, to) in µs, whose completeness may have changed; ``ranges`` are the
+    newest ones where they changed without a trade. ``conflicts`` are repetitions that say something else than the
+    trade that was taken; ``refused`` cannot be judged.
     """
 
     runs: list[Run] = field(default_factory=list)
@@ -74,19 +76,23 @@ class Continued:
     healed: list[tuple[int, int]] = field(default_factory=list)
     duplicates: int = 0
     refused: TradeBatch | None = None
+    conflicts: TradeBatch | None = None
+    ranges: tuple[Range, ...] | None = None
 
 
 def follow(state: Continuity, trades: TradeBatch) -> tuple[Continuity, Continued]:
     """Take trades in order of arrival: drop those known, find holes, fill holes."""
     found = Continued()
-    for low, high in _consecutive(trades):
-        first, last = int(trades.ids[low]), int(trades.ids[high - 1])
+    merged = trades.id_space == "merged"
+    firsts = trades.ids - trades.fills + 1 if merged else trades.ids
+    for low, high in consecutive(firsts, trades.ids):
+        first, last = int(firsts[low]), int(trades.ids[high - 1])
         if first <= state.floor:
-            cut = min(last, state.floor) - first + 1
+            cut = rows_of(trades.ids, (low, high), first, min(last, state.floor), merged)[1]
             found.refused = _join(found.refused, trades.take(slice(low, low + cut)))
-            low, first = low + cut, first + cut
-        for new_first, new_last in _unknown(state.ranges, first, last):
-            begin, count = low + new_first - first, new_last - new_first + 1
+            low, first = low + cut, min(last, state.floor) + 1
+        for new_first, new_last in unknown(state.ranges, first, last):
+            begin, count = rows_of(trades.ids, (low, high), new_first, new_last, merged)
             rows = trades if count == len(trades) else trades.take(slice(begin, begin + count))
             state = _insert(state, new_first, new_last, rows, found)
             found.runs.append(Run(rows, state.ranges[-PROVING:]))
@@ -104,39 +110,39 @@ def pass_time(state: Continuity, venue_time: int) -> tuple[Continuity, Continued
     return state, found
 
 
+def mark(state: Continuity, told: Mark) -> Continuity:
+    """Take what happened to the connection: ids prove by themselves, this only says why some are missing."""
+    if told.mark == "lost":
+        return replace(state, cause=told.cause.partition(":")[0] or "lost_connection")
+    return replace(state, cause="restart") if told.mark == "connected" and not state.cause else state
+
+
+def reread(state: Continuity, told: Reread) -> tuple[Continuity, Continued]:
+    """Take that the venue has no more of some missing ids: their holes are gaps now, and stay."""
+    found = Continued()
+    if told.outcome == "closed":
+        return state, found
+    lost = [hole for hole in state.holes if told.first <= hole.first_id and hole.last_id <= told.last]
+    due = tuple(replace(hole, due=0) if hole in lost and hole.gap is None else hole for hole in state.holes)
+    state = _declare(replace(state, holes=due, due=_next_due(due)), found)
+    named = {hole.gap for hole in state.holes if told.first <= hole.first_id and hole.last_id <= told.last}
+    still = {hole.gap for hole in state.holes if not (told.first <= hole.first_id and hole.last_id <= told.last)}
+    gaps = []
+    for gap in state.gaps:
+        bounds = gap.first_id, gap.last_id
+        if bounds in named and bounds not in still and not gap.unfillable:
+            gap = replace(gap, unfillable=True)
+            found.gaps.append(gap)
+        gaps.append(gap)
+    return replace(state, gaps=tuple(gaps)), found
+
+
 def end(state: Continuity) -> tuple[Continuity, Continued]:
     """Take the end of a recording: every hole becomes a gap, and all coverage is told."""
     found = Continued()
     state = _declare(replace(state, holes=tuple(replace(h, due=0) for h in state.holes), due=0), found)
     found.coverage.extend(_coverage(state, r) for r in state.ranges)
     return state, found
-
-
-def _consecutive(trades: TradeBatch) -> Iterator[tuple[int, int]]:
-    if len(trades) <= 1:
-        if len(trades):
-            yield 0, 1
-        return
-    breaks = np.flatnonzero(np.diff(trades.ids) != 1) + 1
-    edges = [0, *breaks.tolist(), len(trades)]
-    yield from pairwise(edges)
-
-
-def _unknown(ranges: tuple[Range, ...], first: int, last: int) -> list[tuple[int, int]]:
-    if not ranges or first > ranges[-1].last_id:
-        return [(first, last)] if first <= last else []
-    pieces = []
-    for known in ranges:
-        if first > last or known.first_id > last:
-            break
-        if known.last_id < first:
-            continue
-        if first < known.first_id:
-            pieces.append((first, known.first_id - 1))
-        first = known.last_id + 1
-    if first <= last:
-        pieces.append((first, last))
-    return pieces
 
 
 def _insert(state: Continuity, first: int, last: int, rows: TradeBatch, found: Continued) -> Continuity:
@@ -150,7 +156,8 @@ def _insert(state: Continuity, first: int, last: int, rows: TradeBatch, found: C
         grown = Range(top.first_id, last, top.first_ts, max(top.last_ts, new.last_ts))
         return _extended(state, (*ranges[:-1], grown), newest)
     if first > top.last_id:
-        hole = Hole(top.last_id + 1, first - 1, top.last_ts, new.first_ts, new.first_ts)
+        cause = state.cause or "missing_ids"
+        hole = Hole(top.last_id + 1, first - 1, top.last_ts, new.first_ts, new.first_ts, cause=cause)
         found.coverage.append(_coverage(state, top))
         return replace(
             state,
@@ -158,6 +165,7 @@ def _insert(state: Continuity, first: int, last: int, rows: TradeBatch, found: C
             holes=(*state.holes, hole),
             newest=newest,
             due=min(state.due, hole.due),
+            cause="",
         )
     return _insert_below(replace(state, newest=newest), new, found)
 
@@ -238,6 +246,7 @@ def _declare(state: Continuity, found: Continued) -> Continuity:
                 hole.after_ts,
                 hole.before_ts,
                 missing,
+                hole.cause,
             )
             gaps.append(gap)
             found.gaps.append(gap)

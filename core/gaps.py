@@ -8,6 +8,8 @@ from typing import Literal
 class Coverage:
     """Say that every trade id from ``first_id`` to ``last_id`` has been received.
 
+    In the id space ``execution`` the ids are event times: every trade of that stretch has been received.
+
     ``first_ts`` and ``last_ts`` are the event times of the range's two ends (µs since the epoch, UTC).
     """
 
@@ -25,6 +27,8 @@ class Gap:
 
     ``after_ts`` and ``before_ts`` are the event times of the trades on either side (µs since the epoch, UTC):
     what is missing lies in [after_ts, before_ts]. ``missing`` counts the ids that still are; it only falls.
+    In the id space ``execution`` the ids are event times: a stretch in which trades may be missing, which that
+    venue's ids cannot tell. ``unfillable``: the venue was asked and has no more of it.
     """
 
     instrument: str
@@ -35,11 +39,14 @@ class Gap:
     before_ts: int
     missing: int
     cause: str = "missing_ids"
+    unfillable: bool = False
 
     @property
-    def state(self) -> Literal["open", "repaired"]:
-        """Give the state that the count of missing ids implies."""
-        return "open" if self.missing else "repaired"
+    def state(self) -> Literal["open", "repaired", "unfillable"]:
+        """Give the state: repaired where nothing is missing any more."""
+        if self.missing == 0:
+            return "repaired"
+        return "unfillable" if self.unfillable else "open"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,11 @@
 """Ranges of trade ids that were received, and the holes between them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +24,7 @@ class Hole:
 
     ``due`` is the event time that the watermark has to pass for the hole to become a gap; ``below`` says that the
     hole lies under everything received before it appeared (an older recording comes in) and is still being
-    filled; ``gap`` is the (first, last) id of the gap that it belongs to, once it is one.
+    filled; ``gap`` is the (first, last) id of the gap that it belongs to, once it is one. ``cause`` is why.
     """
 
     first_id: int
@@ -29,3 +34,48 @@ class Hole:
     due: int
     below: bool = False
     gap: tuple[int, int] | None = None
+    cause: str = "missing_ids"
+
+
+def consecutive(firsts: NDArray[np.int64], ids: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Give the runs (from, to) of rows that follow one another without a hole.
+
+    ``firsts`` and ``ids`` are the first and the last id that each row stands for.
+    """
+    if len(ids) <= 1:
+        if len(ids):
+            yield 0, 1
+        return
+    breaks = np.flatnonzero(firsts[1:] != ids[:-1] + 1) + 1
+    edges = [0, *breaks.tolist(), len(ids)]
+    yield from pairwise(edges)
+
+
+def rows_of(ids: NDArray[np.int64], run: tuple[int, int], begin: int, last: int, merged: bool) -> tuple[int, int]:
+    """Give where the rows of the ids ``begin`` to ``last`` begin in a run of rows, and how many they are.
+
+    Where rows are ``merged`` they are found by their last ids, else each id is a row.
+    """
+    low, high = run
+    if not merged:
+        return low + begin - int(ids[low]), last - begin + 1
+    start, stop = np.searchsorted(ids[low:high], begin), np.searchsorted(ids[low:high], last, "right")
+    return low + int(start), int(stop - start)
+
+
+def unknown(ranges: tuple[Range, ...], first: int, last: int) -> list[tuple[int, int]]:
+    """Give what of the ids ``first`` to ``last`` lies in no range, as pieces (first, last)."""
+    if not ranges or first > ranges[-1].last_id:
+        return [(first, last)] if first <= last else []
+    pieces = []
+    for known in ranges:
+        if first > last or known.first_id > last:
+            break
+        if known.last_id < first:
+            continue
+        if first < known.first_id:
+            pieces.append((first, known.first_id - 1))
+        first = known.last_id + 1
+    if first <= last:
+        pieces.append((first, last))
+    return pieces

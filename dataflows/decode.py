@@ -11,7 +11,7 @@ import numpy as np
 from core.candle_fold import to_integers
 from core.errors import IntegrityError, MalformedFrame, UserError
 from core.instruments import Instrument
-from core.records import Command, Kind, Mark, Quarantined, RecordBlock, Tick, VenueCandles
+from core.records import Command, Kind, Mark, Quarantined, RecordBlock, Reread, Tick, VenueCandles
 from core.timeframes import HOUR, timeframe
 from core.trades import TradeBatch
 from dataflows import warm_up
@@ -30,20 +30,23 @@ _MARK = msgspec.json.Decoder(Mark)
 _TICK = msgspec.json.Decoder(Tick)
 _COMMAND = msgspec.json.Decoder(Command)
 _CANDLES = msgspec.json.Decoder(VenueCandles)
+_REREAD = msgspec.json.Decoder(Reread)
 
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
     """Hold what a stretch of a feed's journal brought for one instrument: trades, or an event of the feed.
 
-    ``offset`` is the journal offset of the last record of the stretch.
+    ``offset`` is the journal offset of the last record of the stretch. ``live`` trades came over a connection, others
+    were fetched or read from files.
     """
 
     feed: str
     instrument: str
     offset: int
     trades: TradeBatch | None = None
-    event: Mark | Tick | VenueCandles | None = None
+    event: Mark | Tick | VenueCandles | Reread | None = None
+    live: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +116,21 @@ def _other(known: dict[str, str], feed: str, kind: int, offset: int, received: i
         except IntegrityError as error:
             # Frames are read digit by digit; these came as doubles, and no fold could sum them exactly.
             raise MalformedFrame(str(error)) from None
-        return _arrive(known, feed, batch)
+        return _arrive(known, feed, batch, live=False)
     if kind == Kind.COMMAND:
         return _command(known, payload)
     if kind == Kind.CANDLES:
         told = _venue_candles(payload)
         return [Arrivals(feed, told.instrument, offset, event=told)]
-    event = _MARK.decode(payload) if kind == Kind.MARK else _tick(payload, received)
-    return [Arrivals(feed, name, offset, event=event) for name in known]
+    if kind == Kind.REREAD:
+        again = _REREAD.decode(payload)
+        return [Arrivals(feed, again.instrument, offset, event=again)] if again.instrument in known else []
+    if kind == Kind.MARK:
+        mark = _MARK.decode(payload)
+        carried = known if mark.instruments is None else [name for name in mark.instruments if name in known]
+        return [Arrivals(feed, name, offset, event=mark) for name in carried]
+    tick = _tick(payload, received)
+    return [Arrivals(feed, name, offset, event=tick) for name in known]
 
 
 def _command(known: dict[str, str], payload: bytes) -> list[Decoded]:
@@ -153,14 +163,14 @@ def _venue_candles(payload: bytes) -> VenueCandles:
     return told
 
 
-def _arrive(known: dict[str, str], feed: str, batch: TradeBatch) -> list[Decoded]:
+def _arrive(known: dict[str, str], feed: str, batch: TradeBatch, live: bool = True) -> list[Decoded]:
     early = (batch.ts > batch.received + MOST_AHEAD) & (batch.received > 0)
     if early.any():
         refused, batch = batch.take(early), batch.take(~early)
         reason = f"a trade of {batch.instrument} is stamped more than an hour after it was received"
-        taken = _arrive(known, feed, batch) if len(batch) else []
+        taken = _arrive(known, feed, batch, live) if len(batch) else []
         return [*set_aside(feed, refused, reason), *taken]
-    arrivals: list[Decoded] = [Arrivals(feed, batch.instrument, int(batch.offset[-1]), batch)]
+    arrivals: list[Decoded] = [Arrivals(feed, batch.instrument, int(batch.offset[-1]), batch, live=live)]
     if batch.instrument not in known:
         known[batch.instrument] = batch.id_space
         return [Sighted(feed, Instrument.parse(batch.instrument), batch.id_space), *arrivals]

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from core import candle_series, continuity
+from core import candle_series, completeness
 from core.candle_fold import CandleFold
 from core.candle_series import CandleSeries, Formed
 from core.candles import Candle, CandleBatch
-from core.continuity import Continued, Continuity
+from core.completeness import Known
+from core.continuity import Continued
 from core.gaps import Coverage, DirtyMinute, Gap
-from core.records import Mark, Quarantined, Tick, VenueCandles
+from core.records import Mark, Quarantined, Reread, Tick, VenueCandles
 from core.trades import TradeBatch
 from dataflows.decode import Arrivals, set_aside
 
@@ -46,29 +47,32 @@ class Advanced:
     forming: CandleFold | None = None
 
 
-def check_continuity(
-    state: Continuity | None, arrivals: Arrivals, lateness: int
-) -> tuple[Continuity | None, list[Checked]]:
+def check_continuity(state: Known | None, arrivals: Arrivals, lateness: int) -> tuple[Known | None, list[Checked]]:
     """Drop duplicates, find holes. ``lateness`` is in µs."""
     event = arrivals.event
     if arrivals.trades is not None:
         if state is None:
-            state = Continuity(arrivals.instrument, arrivals.trades.id_space, lateness)
+            state = completeness.begun(arrivals.instrument, arrivals.trades.id_space, lateness)
         elif state.lateness != lateness:
             state = replace(state, lateness=lateness)
         if arrivals.trades.id_space != state.id_space:
             return state, [Checked(arrivals, Continued(), _foreign(state, arrivals, arrivals.trades))]
-        state, continued = continuity.follow(state, arrivals.trades)
+        state, continued = completeness.follow(state, arrivals.trades, live=arrivals.live)
     elif isinstance(event, VenueCandles):
         return state, [Checked(arrivals, Continued())]
     elif state is None:
         return None, []
     elif isinstance(event, Tick):
-        state, continued = continuity.pass_time(state, event.venue_time)
-    elif isinstance(event, Mark) and event.mark == "ended":
-        state, continued = continuity.end(state)
+        state, continued = completeness.pass_time(state, event.venue_time)
+    elif isinstance(event, Reread):
+        if event.id_space != state.id_space:
+            return state, []
+        state, continued = completeness.reread(state, event)
+    elif isinstance(event, Mark):
+        state, continued = completeness.mark(state, event)
+        if event.mark != "ended" and not (continued.coverage or continued.gaps):
+            return state, []
     else:
-        # Where ids chain, a connection that was lost shows in the ids.
         return state, []
     return state, [Checked(arrivals, continued, _refused(arrivals, continued))]
 
@@ -85,7 +89,7 @@ def form_candles(
     if isinstance(arrivals.event, Tick):
         state, more = candle_series.pass_time(state, arrivals.event.venue_time, arrivals.offset)
         _join(formed, more)
-    elif isinstance(arrivals.event, Mark):
+    elif isinstance(arrivals.event, Mark) and arrivals.event.mark == "ended":
         state, more = candle_series.end(state, arrivals.offset)
         _join(formed, more)
     trades = [run.trades for run in continued.runs]
@@ -115,7 +119,7 @@ def _join(formed: Formed, more: Formed) -> None:
     formed.dirty.update(more.dirty)
 
 
-def _foreign(state: Continuity, arrivals: Arrivals, trades: TradeBatch) -> tuple[Quarantined, ...]:
+def _foreign(state: Known, arrivals: Arrivals, trades: TradeBatch) -> tuple[Quarantined, ...]:
     reason = (
         f"a trade of {arrivals.instrument} has an {trades.id_space} id, its candles are folded from "
         f"{state.id_space} ids: record one of the two streams"
@@ -124,7 +128,11 @@ def _foreign(state: Continuity, arrivals: Arrivals, trades: TradeBatch) -> tuple
 
 
 def _refused(arrivals: Arrivals, continued: Continued) -> tuple[Quarantined, ...]:
-    if continued.refused is None:
-        return ()
-    reason = f"a trade of {arrivals.instrument} lies below the oldest hole that is remembered: import it"
-    return tuple(set_aside(arrivals.feed, continued.refused, reason))
+    rows = []
+    if continued.refused is not None:
+        reason = f"a trade of {arrivals.instrument} is older than all that is remembered: import it"
+        rows += set_aside(arrivals.feed, continued.refused, reason)
+    if continued.conflicts is not None:
+        reason = f"a trade of {arrivals.instrument} came again and says something else: the first one is kept"
+        rows += set_aside(arrivals.feed, continued.conflicts, reason)
+    return tuple(rows)

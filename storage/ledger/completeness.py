@@ -48,10 +48,10 @@ _FIND_GAPS = """
 INSERT INTO gaps AS stored
     (instrument, id_space, first_id, last_id, after_ts, before_ts, missing, cause, state)
 SELECT instrument, id_space, first_id, last_id, min(after_ts), max(before_ts), min(missing), min(cause),
-       CASE WHEN min(missing) = 0 THEN 'repaired' ELSE 'open' END
+       CASE WHEN min(missing) = 0 THEN 'repaired' WHEN bool_or(unfillable) THEN 'unfillable' ELSE 'open' END
 FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::timestamptz[], %s::timestamptz[],
-            %s::bigint[], %s::text[])
-    AS found (instrument, id_space, first_id, last_id, after_ts, before_ts, missing, cause)
+            %s::bigint[], %s::text[], %s::boolean[])
+    AS found (instrument, id_space, first_id, last_id, after_ts, before_ts, missing, cause, unfillable)
 GROUP BY instrument, id_space, first_id, last_id
 ORDER BY instrument, id_space, first_id, last_id
 ON CONFLICT (instrument, id_space, first_id, last_id) DO UPDATE SET
@@ -61,6 +61,7 @@ ON CONFLICT (instrument, id_space, first_id, last_id) DO UPDATE SET
     state = CASE WHEN stored.state = 'open' THEN excluded.state ELSE stored.state END
 WHERE excluded.missing < stored.missing
    OR excluded.after_ts < stored.after_ts OR excluded.before_ts > stored.before_ts
+   OR (stored.state = 'open' AND excluded.state <> 'open')
 """
 
 _SOIL = """
@@ -107,7 +108,7 @@ ORDER BY first_id
 """
 
 _GAPS = """
-SELECT instrument, id_space, first_id, last_id, after_ts, before_ts, missing, cause FROM gaps
+SELECT instrument, id_space, first_id, last_id, after_ts, before_ts, missing, cause, state FROM gaps
 WHERE (%(instrument)s::text IS NULL OR instrument = %(instrument)s)
   AND (%(state)s::text IS NULL OR state = %(state)s)
 ORDER BY instrument, id_space, first_id, last_id
@@ -159,8 +160,8 @@ def known_gaps(cursor: psycopg.Cursor[Any], instrument: str | None, state: GapSt
     """Read gaps; see `Ledger.gaps`."""
     rows = cursor.execute(_GAPS, {"instrument": instrument, "state": state})
     return [
-        Gap(name, space, first, last, micros(after), micros(before), missing, cause)
-        for name, space, first, last, after, before, missing, cause in rows
+        Gap(name, space, first, last, micros(after), micros(before), missing, cause, state == "unfillable")
+        for name, space, first, last, after, before, missing, cause, state in rows
     ]
 
 
@@ -185,6 +186,7 @@ def _gap_columns(rows: Sequence[Gap]) -> list[list[Any]]:
         [moment(r.before_ts) for r in rows],
         [r.missing for r in rows],
         [r.cause for r in rows],
+        [r.unfillable for r in rows],
     ]
 
 
