@@ -225,6 +225,7 @@ USDM = Binance(
     channels={
         "aggregate": ("/market", "aggTrade"),
         "quote": ("/public", "bookTicker"),
+        "mark_price": ("/market", "markPrice@1s"),
         **{f"kline_{interval}": ("/market", f"kline_{interval}") for interval in _INTERVALS},
     },
 )

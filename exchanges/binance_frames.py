@@ -12,7 +12,7 @@ from core.timeframes import TIMEFRAMES
 from exchanges import binance_streams, bounds
 from exchanges import binance_wire as wire
 from exchanges.json_names import refuse_repeated_names
-from exchanges.messages import Ack, ErrorReply, IdSpace, Kline, Message, Quote, Shutdown, Trade
+from exchanges.messages import Ack, ErrorReply, IdSpace, Kline, MarkPrice, Message, Quote, Shutdown, Trade
 
 InstrumentOf: TypeAlias = Callable[[str], Instrument]
 """Gives the instrument of a symbol or raises `MalformedFrame`."""
@@ -37,7 +37,9 @@ def read(frame: bytes, received_at: int, instrument_of: InstrumentOf) -> list[Me
     refined = "" if stream is None else binance_streams.check(stream, event, symbol)
     reader = _READERS.get(event)
     # Klines of another time zone (@kline_1d@+08:00) are no candles of ours.
-    return [] if reader is None or "@" in refined else [reader(body, received_at, instrument_of, refined)]
+    if reader is None or (event == "kline" and "@" in refined):
+        return []
+    return [reader(body, received_at, instrument_of, refined)]
 
 
 def _event(head: wire.Head) -> str:
@@ -53,11 +55,11 @@ def _event(head: wire.Head) -> str:
 
 
 def _nothing_of_many(stream: str, body: bytes) -> list[Message]:
-    # Arrays come on streams of all symbols (!ticker@arr), none of which is recorded.
+    # Arrays come on streams of all symbols (!ticker@arr, !markPrice@arr), none of which is recorded.
     for head in msgspec.json.decode(body, type=list[wire.Head]):
         event = _event(head)
         binance_streams.check(stream, event, None)
-        if event in _READERS:
+        if event in _READERS and event != "markPriceUpdate":
             raise MalformedFrame(f"stream {stream[:60]!r} brought an array of {event}")
     return []
 
@@ -138,6 +140,24 @@ def _kline(body: bytes, received_at: int, instrument_of: InstrumentOf, refined: 
     )
 
 
+def _mark_price(body: bytes, received_at: int, instrument_of: InstrumentOf, refined: str) -> Message:
+    event = msgspec.json.decode(body, type=wire.MarkPriceEvent)
+    bounds.price(event.p, "mark price")
+    bounds.price(event.i, "index price")
+    if event.r:
+        bounds.rate(event.r)
+    sent = bounds.micros(event.E, "event time")
+    return MarkPrice(
+        instrument_of(event.s).name,
+        time=sent,
+        sent=sent,
+        mark=event.p,
+        index=event.i,
+        funding_rate=event.r or None,
+        next_funding=bounds.micros(event.T, "next funding time") if event.T else None,
+    )
+
+
 def _shutdown(body: bytes, received_at: int, instrument_of: InstrumentOf, refined: str) -> Message:
     return Shutdown(bounds.micros(msgspec.json.decode(body, type=wire.ShutdownEvent).E, "event time"))
 
@@ -147,5 +167,6 @@ _READERS: dict[str, Callable[[bytes, int, InstrumentOf, str], Message]] = {
     "aggTrade": _aggregate,
     "bookTicker": _quote,
     "kline": _kline,
+    "markPriceUpdate": _mark_price,
     "serverShutdown": _shutdown,
 }

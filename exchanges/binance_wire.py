@@ -88,6 +88,17 @@ class KlineEvent(Struct, frozen=True):
     k: KlineBody
 
 
+class MarkPriceEvent(Struct, frozen=True):
+    """Hold ``<symbol>@markPrice``; a contract that is delivered on a date has no funding: ``r`` "" and ``T`` 0."""
+
+    E: int
+    s: str
+    p: str
+    i: str
+    r: str
+    T: int
+
+
 class ShutdownEvent(Struct, frozen=True):
     """Hold ``serverShutdown``."""
 

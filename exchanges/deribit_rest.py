@@ -69,7 +69,8 @@ def candles(symbol: str, name: str, start: int, end: int) -> Request:
     params: dict[str, str | int] = {
         "instrument_name": symbol,
         "resolution": RESOLUTIONS[name],
-        "start_timestamp": _ceil_ms(start),
+        # The documentation's example includes the first candle; ccxt asks from 1 ms before, to have it live.
+        "start_timestamp": max(_ceil_ms(start) - 1, 0),
         "end_timestamp": _ceil_ms(end) - 1,
     }
     return Request("/public/get_tradingview_chart_data", params, _CREDITS)

@@ -134,7 +134,8 @@ def test_every_frame_of_the_fixture_is_read_by_both_markets(fixture_frames: list
                 name = type(message).__name__
                 counts[name] = counts.get(name, 0) + 1
         assert counts == {
-            "Trade": 7, "Quote": 3, "Kline": 1, "NoneType": 8, "Ack": 2, "ErrorReply": 2, "Shutdown": 2
+            "Trade": 7, "Quote": 3, "Kline": 1, "MarkPrice": 2, "NoneType": 9, "Ack": 2, "ErrorReply": 2,
+            "Shutdown": 2,
         }  # fmt: skip
 
 
