@@ -18,7 +18,10 @@ _MOST_PAGES = 100
 
 @runtime_checkable
 class TradeIdByTime(Protocol):
-    """Find the first trade of channel ``trade`` at or after a time, at venues that page those by id only."""
+    """Find the first trade at or after a time, at venues that page trades by id only.
+
+    It is asked for channels whose ids number every fill: those of the id spaces ``trade`` and ``merged``.
+    """
 
     def first_trade_request(self, instrument: Instrument, start: int) -> Request:
         """Ask for what names that trade; ``start`` is µs since the epoch, UTC."""
@@ -81,7 +84,7 @@ async def instruments(rest: Rest, venue: Venue) -> list[Instrument]:
 
 async def first_id(rest: Rest, venue: Venue, instrument: Instrument, channel: str, start: int) -> int | None:
     """Give the id of the first trade at or after ``start`` (µs since the epoch, UTC); None where there is none."""
-    if channel == "trade" and isinstance(venue, TradeIdByTime):
+    if isinstance(venue, TradeIdByTime) and venue.id_space(channel) in ("trade", "merged"):
         return venue.read_first_trade(await rest.get(venue.first_trade_request(instrument, start)))
     payload = await rest.get(venue.trades_request(instrument, channel, start=start))
     page = venue.read_trades(instrument, channel, payload, _now())

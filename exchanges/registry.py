@@ -6,13 +6,16 @@ from dataclasses import replace
 from core.errors import UnknownName
 from core.instruments import Instrument
 from exchanges.binance import SPOT, USDM
+from exchanges.bitget import SPOT as BITGET
+from exchanges.bitget import USDT as BITGET_USDT
 from exchanges.bybit import INVERSE, LINEAR
 from exchanges.bybit import SPOT as BYBIT
 from exchanges.deribit import DERIBIT
+from exchanges.okx import OKX
 from exchanges.simulated import SIMULATED
 from exchanges.venue import Venue
 
-_DECLARED = (SPOT, USDM, DERIBIT, BYBIT, LINEAR, INVERSE, SIMULATED)
+_DECLARED = (SPOT, USDM, OKX, BITGET, BITGET_USDT, DERIBIT, BYBIT, LINEAR, INVERSE, SIMULATED)
 
 VENUES: dict[str, Venue] = {venue.name: venue for venue in _DECLARED}
 """The venues as declared, at their own addresses."""

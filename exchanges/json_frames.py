@@ -1,0 +1,35 @@
+"""How a frame is decoded, whatever it holds: either all of it is sound, or none of it is taken."""
+
+from typing import TypeVar
+
+import msgspec
+
+from core.errors import MalformedFrame
+from exchanges.json_names import refuse_repeated_names
+
+_T = TypeVar("_T")
+
+
+def read_frame(frame: bytes, kind: type[_T], venue: str) -> _T:
+    """Decode JSON into a struct; raise `MalformedFrame`, and nothing else, where it is not of that form.
+
+    ``venue`` is who is named in the error: "OKX". What the struct passes over must be sound too: text in UTF-8, and
+    no name twice in one object.
+    """
+    try:
+        text = str(frame, "utf-8")
+        read = msgspec.json.decode(text, type=kind)
+        refuse_repeated_names(text)
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        raise MalformedFrame(f"not a frame of {venue}: {str(error)[:160]}") from None
+    except (RecursionError, ValueError):
+        raise MalformedFrame(f"not a frame of {venue}: nested too deep, or a number too long") from None
+    return read
+
+
+def read_part(raw: msgspec.Raw, kind: type[_T], what: str) -> _T:
+    """Decode a part of JSON that has been read as a whole; raise `MalformedFrame` where it is not ``what``."""
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        raise MalformedFrame(f"not {what}: {str(error)[:160]}") from None
