@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 
+from simulator.bybit.dialect import Bybit
 from simulator.dialect import Dialect
 from simulator.exchange import SimulatedExchange
+from simulator.okx.dialect import Okx
 
-SPOKEN: tuple[Callable[[SimulatedExchange], Dialect], ...] = ()
+SPOKEN: tuple[Callable[[SimulatedExchange], Dialect], ...] = (Okx, Bybit)
 """Each with its venue's own manners; their paths do not collide."""
 
 
