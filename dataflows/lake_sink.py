@@ -1,16 +1,22 @@
 """The lake as a sink: all rows of an epoch, or of a few, and the position they reach, in one transaction."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
+import pyarrow as pa
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from core.candles import CandleBatch
+from core.klines import KlineBatch
+from core.mark_prices import MarkPriceBatch
+from core.quotes import QuoteBatch
 from core.trades import TradeBatch
+from dataflows.venue_rows import VenueBatch
 from storage.lake import LakeWriter
 
 PARTITION = "market"
@@ -21,26 +27,29 @@ _SMALL = 20_000
 EPOCHS = 4
 """So many small epochs are committed together: each commit makes new files."""
 
-_Batch = TypeVar("_Batch", TradeBatch, CandleBatch)
+_TABLES = {QuoteBatch: "quotes", MarkPriceBatch: "mark_prices", KlineBatch: "venue_candles"}
+_Batch = TypeVar("_Batch", TradeBatch, CandleBatch, VenueBatch)
 
 
 @dataclass(frozen=True, slots=True)
 class LakeRows:
     """Hold rows for the lake that records of one feed led to; each row carries the offset of its record.
 
-    ``reached`` says that all records up to that offset have been read (-1: it says nothing).
+    ``reached`` says that all records up to that offset have been read (-1: it says nothing). ``told`` are quotes,
+    mark prices and the venue's candles.
     """
 
     feed: str
     trades: Sequence[TradeBatch]
     candles: Sequence[CandleBatch]
     reached: int = -1
+    told: Sequence[VenueBatch] = ()
 
     @property
     def last_offset(self) -> int:
         """Give the largest offset that this tells of."""
-        trades = [int(batch.offset.max()) for batch in self.trades]
-        return max([self.reached, *trades, *(int(batch.offset.max()) for batch in self.candles)])
+        batches = (*self.trades, *self.candles, *self.told)
+        return max([self.reached, *(int(batch.offset.max()) for batch in batches)])
 
 
 @dataclass(slots=True)
@@ -49,6 +58,8 @@ class Written:
 
     trades: int = 0
     candles: int = 0
+    told: dict[str, int] = field(default_factory=dict)
+    """Rows of ``quotes``, ``mark_prices`` and ``venue_candles`` that were not stored before."""
     commits: int = 0
     at: float = field(default_factory=time.monotonic)
     """When the last commit ended, by the monotonic clock; before the first one, when counting began."""
@@ -126,7 +137,10 @@ class LakePartition(StatefulSinkPartition[LakeRows, Pending | None]):
 
     def adopt(self, pending: Pending) -> None:
         """Commit what another partition has left, unless the lake has it."""
-        self.write_batch(list(pending.rows))
+        # An earlier version has pickled rows without what the venue tells.
+        self.write_batch(
+            [LakeRows(r.feed, r.trades, r.candles, r.reached, getattr(r, "told", ())) for r in pending.rows]
+        )
         self._ended, self._rows = self._rows, []
         self.finish()
 
@@ -136,11 +150,12 @@ class LakePartition(StatefulSinkPartition[LakeRows, Pending | None]):
             after = self._committed.get(rows.feed, -1)
             trades = _behind(rows.trades, after)
             candles = _behind(rows.candles, after)
-            if trades or candles or rows.reached > after:
-                self._rows.append(LakeRows(rows.feed, trades, candles, rows.reached))
+            told = _behind(rows.told, after)
+            if trades or candles or told or rows.reached > after:
+                self._rows.append(LakeRows(rows.feed, trades, candles, rows.reached, told))
 
     def snapshot(self) -> Pending | None:
-        """Commit the epoch: trades, candles and positions together, or nothing, which fails the epoch.
+        """Commit the epoch: all its rows and positions together, or nothing, which fails the epoch.
 
         Small epochs are committed in the background, a few together, and are part of the state until that is known
         to be done; what failed there fails a later epoch.
@@ -176,12 +191,16 @@ class LakePartition(StatefulSinkPartition[LakeRows, Pending | None]):
     def _commit(self, rows: Sequence[LakeRows]) -> None:
         trades = [batch.to_arrow() for one in rows for batch in one.trades]
         candles = [batch.to_arrow() for one in rows for batch in one.candles]
+        told: dict[str, list[pa.RecordBatch]] = {}
+        for batch in (batch for one in rows for batch in one.told):
+            told.setdefault(_TABLES[type(batch)], []).append(batch.to_arrow())
         reached: dict[str, int] = {}
         for one in rows:
             reached[one.feed] = max(one.last_offset, reached.get(one.feed, -1))
-        self._writer.commit(trades, candles, reached)
+        stored = self._writer.commit(trades, candles, reached, told)
         self._written.trades += sum(batch.num_rows for batch in trades)
         self._written.candles += sum(batch.num_rows for batch in candles)
+        self._written.told = dict(Counter(self._written.told) + Counter(stored))
         self._written.commits += 1
         self._written.at = time.monotonic()
         self._written.reached = {**self._written.reached, **reached}
@@ -211,6 +230,7 @@ def _joined(rows: Sequence[LakeRows]) -> list[LakeRows]:
             _alike([batch for one in rows if one.feed == feed for batch in one.trades]),
             _alike([batch for one in rows if one.feed == feed for batch in one.candles]),
             max(one.reached for one in rows if one.feed == feed),
+            _alike([batch for one in rows if one.feed == feed for batch in one.told]),
         )
         for feed in feeds
     ]
@@ -223,11 +243,13 @@ def _alike(batches: Sequence[_Batch]) -> list[_Batch]:
     return [type(parts[0]).concat(parts) for parts in groups.values()]
 
 
-def _kind(batch: TradeBatch | CandleBatch) -> tuple[str, ...]:
+def _kind(batch: TradeBatch | CandleBatch | VenueBatch) -> tuple[str, ...]:
     if isinstance(batch, TradeBatch):
         return batch.instrument, batch.id_space
-    return batch.instrument, batch.timeframe, str(batch.revision)
+    if isinstance(batch, CandleBatch):
+        return batch.instrument, batch.timeframe, str(batch.revision)
+    return (type(batch).__name__,)
 
 
 def _count(rows: Sequence[LakeRows]) -> int:
-    return sum(sum(map(len, one.trades)) + sum(map(len, one.candles)) for one in rows)
+    return sum(len(batch) for one in rows for batch in (*one.trades, *one.candles, *one.told))

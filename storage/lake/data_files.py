@@ -17,17 +17,19 @@ from numpy.typing import NDArray
 
 from core.errors import TransientError
 from core.timeframes import DAY, TIMEFRAMES
+from storage.lake.tables import TABLES
 
-_PARTITION = {"trades": ("day", "ts", TIMEFRAMES["1d"]), "candles": ("month", "start", TIMEFRAMES["1M"])}
+_LENGTH = {"day": TIMEFRAMES["1d"], "month": TIMEFRAMES["1M"]}
 _ROW_GROUP = 122_880
-_DELTA = {"trade_id", "ts", "received", "start", "trade_count"}
+_DELTA = {"trade_id", "id", "ts", "received", "start", "trade_count"}
 _PLAIN = {"volume", "quote_volume", "taker_buy_volume", "complete"}
 
 
 def partitions(table: str, rows: pa.Table) -> Iterator[tuple[str, pa.Table]]:
     """Yield the folder's name and the rows of each partition, with the partition's column added."""
-    name, column, timeframe = _PARTITION[table]
-    times = _micros(rows, column)
+    name = TABLES[table].partition
+    timeframe = _LENGTH[name]
+    times = _micros(rows, TABLES[table].time)
     for day in np.unique(times // DAY).tolist() if name == "day" else _month_starts(times):
         start = day * DAY
         mask = (times >= start) & (times < timeframe.end(start))

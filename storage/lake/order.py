@@ -1,4 +1,4 @@
-"""The order of rows inside a file: by instrument, then time, so that a scan can skip what it does not ask for."""
+"""The order of rows inside a file: by instrument and time, so that a scan can skip what it does not ask for."""
 
 from typing import Any
 
@@ -6,18 +6,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from storage.lake.tables import TABLES
 
-def trades_in_order(rows: pa.Table) -> pa.Table:
-    """Sort trades by (instrument, ts, trade id); rows equal in all three keep their order.
 
-    The instrument and the id space come back dictionary-encoded.
+def in_order(table: str, rows: pa.Table) -> pa.Table:
+    """Sort rows as `storage.lake.tables` says; rows that are equal in all of that keep their order.
+
+    The names come back dictionary-encoded.
     """
-    return _sorted(rows, ("instrument", "id_space"), ("ts", "trade_id"))
-
-
-def candles_in_order(rows: pa.Table) -> pa.Table:
-    """Sort candles by (timeframe, instrument, start, revision)."""
-    return _sorted(rows, ("timeframe", "instrument"), ("start", "revision"))
+    return _sorted(rows, TABLES[table].names, TABLES[table].numbers)
 
 
 def _sorted(rows: pa.Table, names: tuple[str, ...], numbers: tuple[str, ...]) -> pa.Table:

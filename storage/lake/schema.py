@@ -1,6 +1,6 @@
 """The tables of the lake, and the version of their layout.
 
-Each row says the day (trades) or month (candles) that it belongs to: partitioning by DuckLake's own
+Each row says the day or month (candles) that it belongs to: partitioning by DuckLake's own
 ``year(ts), month(ts), day(ts)`` cost more than half of a commit (docs/decisions/0003-lake-layout.md).
 """
 
@@ -9,12 +9,15 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from core.candles import CANDLES_SCHEMA, SUM_SCALE
+from core.candles import SUM_SCALE
 from core.errors import UserError
-from core.trades import TRADES_SCHEMA
 from storage.lake.errors import typed_errors
+from storage.lake.tables import TABLES
 
-VERSION = 1
+VERSION = 2
+
+_ADDED = {1: ("trades", "candles"), 2: ("quotes", "mark_prices", "venue_candles")}
+"""The tables that came with each version."""
 
 _SQL_TYPES = {
     pa.string(): "VARCHAR",
@@ -29,17 +32,17 @@ _SQL_TYPES = {
 
 
 def create(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create the tables that are not there yet; raise `UserError` where a newer version has made the lake.
+    """Create the tables that are not there yet, in a lake of an earlier version, too.
 
-    Call it under the lock of the migrations: two at once may get a `TransientError`.
+    Raises `UserError` where a newer version has made the lake. Call it under the lock of the migrations: two at
+    once may get a `TransientError`.
     """
     with typed_errors():
         version = _version(connection)
-        if version is None:
-            for statement in _statements():
-                connection.execute(statement)
-    if version is not None and version > VERSION:
-        raise UserError(f"the lake has layout {version}, this Tidemill knows {VERSION}: use a newer Tidemill")
+        if version is not None and version > VERSION:
+            raise UserError(f"the lake has layout {version}, this Tidemill knows {VERSION}: use a newer Tidemill")
+        for statement in _statements(version):
+            connection.execute(statement)
 
 
 def _version(connection: duckdb.DuckDBPyConnection) -> int | None:
@@ -52,27 +55,40 @@ def _version(connection: duckdb.DuckDBPyConnection) -> int | None:
     return row[0] if row else None
 
 
-def _statements() -> list[str]:
-    trades = ", ".join(_column(field) for field in TRADES_SCHEMA)
-    candles = ", ".join(_column(field) for field in CANDLES_SCHEMA)
-    return [
-        f"CREATE TABLE IF NOT EXISTS lake.trades ({trades}, day DATE NOT NULL)",
-        "ALTER TABLE lake.trades SET PARTITIONED BY (day)",
-        f"CREATE TABLE IF NOT EXISTS lake.candles ({candles}, month DATE NOT NULL)",
-        "ALTER TABLE lake.candles SET PARTITIONED BY (month)",
-        "CREATE TABLE IF NOT EXISTS lake.offsets"
-        ' ("partition" VARCHAR NOT NULL, feed VARCHAR NOT NULL, "offset" BIGINT NOT NULL)',
-        "CREATE TABLE IF NOT EXISTS lake.meta (version INTEGER NOT NULL)",
+def _statements(version: int | None) -> list[str]:
+    """Give what leads from a version (None: from nothing) to this one; what was cut short is begun again."""
+    if version is None:
         # Few rows, updated with every commit: they live in the catalog itself, as durable as it is.
-        *(
-            f"CALL lake.set_option('data_inlining_row_limit', {rows}, table_name => '{table}')"
-            for table, rows in (("offsets", 1000), ("meta", 1000), ("trades", 0), ("candles", 0))
-        ),
-        "CALL lake.set_option('parquet_compression', 'zstd')",
-        # Last, so that what was cut short is begun again.
-        f"INSERT INTO lake.meta VALUES ({VERSION})",  # noqa: S608 - a number
-    ]
+        return [
+            "CREATE TABLE IF NOT EXISTS lake.offsets"
+            ' ("partition" VARCHAR NOT NULL, feed VARCHAR NOT NULL, "offset" BIGINT NOT NULL)',
+            "CREATE TABLE IF NOT EXISTS lake.meta (version INTEGER NOT NULL)",
+            *(_inlining(table, 1000) for table in ("offsets", "meta")),
+            "CALL lake.set_option('parquet_compression', 'zstd')",
+            *_tables(0),
+            f"INSERT INTO lake.meta VALUES ({VERSION})",  # noqa: S608 - a number
+        ]
+    if version == VERSION:
+        return []
+    return [*_tables(version), f"UPDATE lake.meta SET version = {VERSION}"]  # noqa: S608 - a number
+
+
+def _tables(after: int) -> list[str]:
+    statements = []
+    for name in (name for version, names in _ADDED.items() if version > after for name in names):
+        table = TABLES[name]
+        columns = ", ".join(_column(field) for field in table.schema)
+        statements += [
+            f"CREATE TABLE IF NOT EXISTS lake.{name} ({columns}, {table.partition} DATE NOT NULL)",
+            f"ALTER TABLE lake.{name} SET PARTITIONED BY ({table.partition})",
+            _inlining(name, 0),
+        ]
+    return statements
+
+
+def _inlining(table: str, rows: int) -> str:
+    return f"CALL lake.set_option('data_inlining_row_limit', {rows}, table_name => '{table}')"
 
 
 def _column(field: "pa.Field[Any]") -> str:
-    return f'"{field.name}" {_SQL_TYPES[field.type]} NOT NULL'
+    return f'"{field.name}" {_SQL_TYPES[field.type]}{"" if field.nullable else " NOT NULL"}'

@@ -7,16 +7,18 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from core.candles import CANDLES_SCHEMA
 from core.errors import IntegrityError, TransientError
 from core.trades import TRADES_SCHEMA
 from storage.lake import data_files
 from storage.lake.errors import typed_errors
 from storage.lake.inlined import prune_inlined
-from storage.lake.order import candles_in_order, trades_in_order
+from storage.lake.order import in_order
 from storage.lake.session import is_remote, quoted
+from storage.lake.tables import TABLES
+from storage.lake.unstored import Newest, unstored
 
 _PRUNE_EVERY = 256
+_NOTHING: Mapping[str, Sequence[pa.RecordBatch]] = {}
 
 
 class LakeWriter:
@@ -34,6 +36,7 @@ class LakeWriter:
         self._path = row[0] if row else ""
         self._offsets = self._stored()
         self._commits = 0
+        self._newest = Newest()
 
     def offsets(self) -> dict[str, int]:
         """Give the last committed offset of each feed."""
@@ -44,10 +47,12 @@ class LakeWriter:
         trades: Sequence[pa.RecordBatch],
         candles: Sequence[pa.RecordBatch],
         offsets: Mapping[str, int],
-    ) -> None:
-        """Store trades, candles and offsets in one transaction.
+        told: Mapping[str, Sequence[pa.RecordBatch]] = _NOTHING,
+    ) -> dict[str, int]:
+        """Store rows and offsets in one transaction; return how many rows each table of ``told`` lacked.
 
-        ``trades`` are under `TRADES_SCHEMA`, ``candles`` under `CANDLES_SCHEMA`, in any order. Raises
+        ``trades`` are under `TRADES_SCHEMA`, ``candles`` under `CANDLES_SCHEMA`, in any order. ``told`` are rows of
+        ``quotes``, ``mark_prices`` and ``venue_candles``: those that are stored already are left out. Raises
         `IntegrityError` where an offset would move back or another writer of the partition has committed,
         `TransientError` where the server is away or another commit came first. Nothing is stored then.
         """
@@ -57,25 +62,35 @@ class LakeWriter:
                 raise IntegrityError(
                     f"feed {feed!r}: offset {offset} is before the committed {self._offsets[feed]}, nothing stored"
                 )
-        tables = _tables(trades, candles)
+        tables = {**_tables({"trades": trades, "candles": candles}), **(heard := _tables(told))}
+        counts = dict.fromkeys(heard, 0)
         if not tables and not moved:
-            return
+            return counts
         # Feeds that stand still are touched as well when rows come, so that a second writer always conflicts.
         with self._transaction() as write:
             for name, rows in tables.items():
-                write(name, rows)
+                new = rows
+                if name in heard and not self._newest.surely_new(name, rows):
+                    new = unstored(self._connection, name, rows)
+                if new.num_rows:
+                    write(name, in_order(name, new))
+                if name in heard:
+                    counts[name] = new.num_rows
             for feed, offset in (dict(offsets) if tables else moved).items():
                 self._set(feed, offset)
         self._offsets.update(moved)
+        for name, rows in heard.items():
+            self._newest.add(name, rows)
         self._commits += 1
         if self._commits % _PRUNE_EVERY == 0:
             # What is stored is stored: that housekeeping failed is no failure of the commit.
             with contextlib.suppress(TransientError):
                 prune_inlined(self._connection)
+        return counts
 
     def revise(self, candles: Sequence[pa.RecordBatch]) -> None:
         """Append later revisions of candles; raise `IntegrityError` where a stored one is not older."""
-        rows = _tables((), candles).get("candles")
+        rows = _tables({"candles": candles}).get("candles")
         if rows is None:
             return
         with self._transaction() as write:
@@ -87,7 +102,7 @@ class LakeWriter:
             ).fetchone()
             if clash:
                 raise IntegrityError(f"{clash[0]} {clash[1]} {clash[2]}: this revision or a later one is stored")
-            write("candles", rows)
+            write("candles", in_order("candles", rows))
 
     def add_trades(self, trades: Sequence[pa.RecordBatch]) -> int:
         """Store the trades that are not there yet, by (instrument, id space, id); return how many.
@@ -95,7 +110,7 @@ class LakeWriter:
         For other authors than the dataflow, who hold the instrument's advisory lock. A trade is looked for
         on the days that the input spans, a day more on either side.
         """
-        rows = _tables(trades, ()).get("trades")
+        rows = _tables({"trades": trades}).get("trades")
         if rows is None:
             return 0
         columns = ", ".join(f"n.{name}" for name in TRADES_SCHEMA.names)
@@ -109,7 +124,7 @@ class LakeWriter:
                 _bounds(rows, "ts"),
             ).to_arrow_table()
             if new.num_rows:
-                write("trades", trades_in_order(new.cast(TRADES_SCHEMA)))
+                write("trades", in_order("trades", new.cast(TRADES_SCHEMA)))
         return int(new.num_rows)
 
     @contextlib.contextmanager
@@ -189,13 +204,12 @@ class LakeWriter:
             path.unlink(missing_ok=True)
 
 
-def _tables(trades: Sequence[pa.RecordBatch], candles: Sequence[pa.RecordBatch]) -> dict[str, pa.Table]:
-    tables = {}
-    if any(batch.num_rows for batch in trades):
-        tables["trades"] = trades_in_order(pa.Table.from_batches(trades, TRADES_SCHEMA))
-    if any(batch.num_rows for batch in candles):
-        tables["candles"] = candles_in_order(pa.Table.from_batches(candles, CANDLES_SCHEMA))
-    return tables
+def _tables(batches: Mapping[str, Sequence[pa.RecordBatch]]) -> dict[str, pa.Table]:
+    return {
+        name: pa.Table.from_batches(rows, TABLES[name].schema)
+        for name, rows in batches.items()
+        if any(batch.num_rows for batch in rows)
+    }
 
 
 def _bounds(rows: pa.Table, column: str) -> list[object]:

@@ -21,7 +21,7 @@ def counted(connection, table="trades"):
 def test_creating_twice_is_creating_once(lake_connection, lake_connect):
     lake.create(lake_connection)
     lake.create(lake_connect())
-    assert lake_connection.execute("SELECT version FROM lake.meta").fetchall() == [(1,)]
+    assert lake_connection.execute("SELECT version FROM lake.meta").fetchall() == [(2,)]
 
 
 def test_a_creation_that_was_cut_short_is_finished(fresh_lake, tmp_path, batch):
