@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 
+from simulator.bitget.dialect import Bitget
 from simulator.bybit.dialect import Bybit
+from simulator.deribit.dialect import Deribit
 from simulator.dialect import Dialect
 from simulator.exchange import SimulatedExchange
 from simulator.okx.dialect import Okx
+from simulator.upbit.dialect import Upbit
 
-SPOKEN: tuple[Callable[[SimulatedExchange], Dialect], ...] = (Okx, Bybit)
+SPOKEN: tuple[Callable[[SimulatedExchange], Dialect], ...] = (Okx, Bybit, Deribit, Bitget, Upbit)
 """Each with its venue's own manners; their paths do not collide."""
 
 

@@ -84,7 +84,7 @@ class Deribit(Dialect):
 
     def kline(self, topic: Topic, candle: Candle, closed: bool, sent: int, snapshot: bool) -> Frames:
         """Tell a candle; nothing says that it is closed."""
-        return (frames.notification(str(topic.key), frames.candle(candle)),)
+        return (frames.notification(str(topic.key), frames.candle(topic.market, candle)),)
 
     def quote(self, topic: Topic, quote: Quote, sent: int, snapshot: bool) -> Frames:
         """Tell best bid and ask."""

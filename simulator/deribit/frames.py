@@ -13,6 +13,7 @@ from core.candles import Candle
 from core.instruments import Instrument
 from core.trades import TradeBatch
 from simulator.binance.book import Book
+from simulator.deribit.names import is_inverse
 from simulator.plain_numbers import double, plain
 from simulator.topic import Mark, Quote
 from simulator.venue_market import VenueMarket
@@ -30,7 +31,7 @@ def listed(rows: Sequence[str]) -> str:
 
 def trades(instrument: Instrument, batch: TradeBatch) -> list[str]:
     """Give each trade as the trade channels and ``get_last_trades_by_instrument`` tell it; ids are the tape's."""
-    name, prefix = instrument.native, instrument.quote
+    name, prefix = instrument.native, instrument.base if is_inverse(instrument) else instrument.quote
     contracts = _contracts(instrument, batch)
     columns = (batch.ts // 1000, batch.ids, batch.price, batch.size, batch.side)
     rows = zip(*(column.tolist() for column in columns), contracts, strict=True)
@@ -66,25 +67,26 @@ def ticker(market: VenueMarket, mark: Mark) -> str:
     )
 
 
-def candle(one: Candle) -> str:
-    """Give the data of ``chart.trades.X.1``; ``cost`` is the volume in quote currency."""
+def candle(market: VenueMarket, one: Candle) -> str:
+    """Give the data of ``chart.trades.X.1``."""
     prices = (
         f'"open":{double(one.open)},"high":{double(one.high)},"low":{double(one.low)},"close":{double(one.close)}'
     )
-    sums = f'"volume":{double(one.volume)},"cost":{double(one.quote_volume)}'
-    return f'{{"tick":{one.start // 1000},{prices},{sums}}}'
+    volume, cost = _turnover(market, one)
+    return f'{{"tick":{one.start // 1000},{prices},"volume":{volume},"cost":{cost}}}'
 
 
-def chart(candles: Sequence[Candle]) -> str:
+def chart(market: VenueMarket, candles: Sequence[Candle]) -> str:
     """Give the result of ``get_tradingview_chart_data``: one array a member."""
+    sums = [_turnover(market, one) for one in candles]
     members = {
         "ticks": [str(one.start // 1000) for one in candles],
         "open": [double(one.open) for one in candles],
         "high": [double(one.high) for one in candles],
         "low": [double(one.low) for one in candles],
         "close": [double(one.close) for one in candles],
-        "volume": [double(one.volume) for one in candles],
-        "cost": [double(one.quote_volume) for one in candles],
+        "volume": [volume for volume, _ in sums],
+        "cost": [cost for _, cost in sums],
     }
     arrays = ",".join(f'"{name}":{listed(rows)}' for name, rows in members.items())
     return f'{{{arrays},"status":"{"ok" if candles else "no_data"}"}}'
@@ -96,9 +98,11 @@ def description(instrument: Instrument, opened: int) -> str:
     base, counter = instrument.base, instrument.quote
     if instrument.expiry:
         period = "perpetual" if instrument.expiry == "PERP" else "month"
+        form, settled = ("reversed", base) if is_inverse(instrument) else ("linear", counter)
         kind = (
-            f'"kind":"future","future_type":"linear","instrument_type":"linear","settlement_period":"{period}",'
-            f'"settlement_currency":"{counter}","contract_size":{lot},"max_leverage":50,"expiration_timestamp":{_end(instrument)}'
+            f'"kind":"future","future_type":"{form}","instrument_type":"{form}","settlement_period":"{period}",'
+            f'"settlement_currency":"{settled}","contract_size":{lot},"max_leverage":50,'
+            f'"expiration_timestamp":{_end(instrument)}'
         )
     else:
         kind = (
@@ -122,6 +126,13 @@ def _end(instrument: Instrument) -> int:
         return _NEVER
     day = np.datetime64(f"{instrument.expiry[:4]}-{instrument.expiry[4:6]}-{instrument.expiry[6:]}T08:00", "ms")
     return int(day.astype(np.int64))
+
+
+def _turnover(market: VenueMarket, one: Candle) -> tuple[str, str]:
+    """Give the volume in base and the cost in quote currency; an inverse one's volume is reckoned at the close."""
+    if not is_inverse(market.instrument):
+        return double(one.volume), double(one.quote_volume)
+    return double(round(one.volume / Decimal(repr(one.close)), 8)), double(one.volume)
 
 
 def _contracts(instrument: Instrument, batch: TradeBatch) -> list[str]:

@@ -121,7 +121,7 @@ def get_chart(dialect: Dialect, params: Params) -> str:
     candles = (
         between(dialect.exchange, market.source, timeframe, start, end, now, _MOST_CANDLES) if start < end else []
     )
-    return frames.chart([one for one in candles if one.start >= start])
+    return frames.chart(market, [one for one in candles if one.start >= start])
 
 
 METHODS: dict[str, Callable[[Dialect, Params], str]] = {

@@ -1,7 +1,7 @@
-"""The names of Deribit's instruments, channels and candles.
+"""The names of Deribit's instruments and candles.
 
-The tape quotes USDT, so its markets are linear ones: ``BTC_USDT`` (spot), ``AVAX_USDT-PERPETUAL`` and, of a future,
-``BTC_USDT-27MAR26``, as Deribit names those of USDC. Source: docs.deribit.com, "Naming".
+Linear ones are ``BTC_USDT`` (spot), ``AVAX_USDT-PERPETUAL`` and, of a future, ``BTC_USDT-27MAR26``, as Deribit names
+those of USDC; what is quoted in USD is inverse: ``BTC-PERPETUAL``. Source: docs.deribit.com, "Naming".
 """
 
 from core.instruments import Instrument
@@ -28,6 +28,12 @@ def named(instrument: Instrument) -> str:
     pair, expiry = f"{instrument.base}_{instrument.quote}", instrument.expiry
     if not expiry:
         return pair
+    pair = instrument.base if is_inverse(instrument) else pair
     if expiry == "PERP":
         return f"{pair}-PERPETUAL"
     return f"{pair}-{int(expiry[6:])}{_MONTHS[int(expiry[4:6]) - 1]}{expiry[2:4]}"
+
+
+def is_inverse(instrument: Instrument) -> bool:
+    """Tell whether an instrument is settled in its base, and sized in US dollars."""
+    return bool(instrument.expiry) and instrument.quote == "USD"
