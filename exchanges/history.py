@@ -3,9 +3,10 @@
 import asyncio
 import time as clock
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from core.errors import MalformedFrame
+from core.errors import MalformedFrame, UserError
 from core.instruments import Instrument
 from core.records import VenueCandles
 from core.timeframes import timeframe as named
@@ -123,6 +124,86 @@ async def trades(
         if last_id is None and len(page) < int(request.params.get("limit", 0)):
             return
         at = int(page.ids[-1]) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    """Hold the latest trades, read backwards: ``pages`` ascending, from ``first`` to ``last`` (event times, µs).
+
+    ``reached`` says that they go back to the time that was asked for, ``ended`` that the venue has no older ones.
+    """
+
+    pages: list[TradeBatch]
+    first: int
+    last: int
+    reached: bool
+    ended: bool
+
+
+def trade_channel(venue: Venue, id_space: str) -> str:
+    """Give the channel whose trades have ids of a space; raise `UserError` where the venue has none."""
+    for channel in ("trade", "aggregate"):
+        if venue.id_space(channel) == id_space:
+            return channel
+    raise UserError(f"{venue.name} has no trades with ids of the kind {id_space!r}")
+
+
+async def latest(
+    rest: Rest, venue: Venue, instrument: Instrument, id_space: str, *, received: Callable[[], int] | None = None
+) -> TradeBatch | None:
+    """Give the newest page of trades; None where there is no trade."""
+    channel = trade_channel(venue, id_space)
+    request = venue.older_trades_request(instrument, channel, None)
+    if request is None:
+        return None
+    return venue.read_trades(instrument, channel, await rest.get(request), (received or _now)())
+
+
+async def back_to(
+    rest: Rest,
+    venue: Venue,
+    instrument: Instrument,
+    id_space: str,
+    start: int,
+    most: int,
+    *,
+    received: Callable[[], int] | None = None,
+) -> Back | None:
+    """Read trades backwards from the newest until before ``start`` (µs), or until there are ``most``.
+
+    None where the venue has no trade. For venues whose trades are not paged by ids that chain.
+    """
+    channel = trade_channel(venue, id_space)
+    pages: list[TradeBatch] = []
+    before: tuple[int, int] | None = None
+    count, ended = 0, False
+    while count < most and (before is None or before[1] >= start):
+        request = venue.older_trades_request(instrument, channel, before)
+        if request is None:
+            ended = True
+            break
+        page = venue.read_trades(instrument, channel, await rest.get(request), (received or _now)())
+        if page is None and before is not None and isinstance(venue, TradesByDay):
+            day = venue.day_before(before[1])
+            if day is not None:
+                # Without trades that whole day.
+                before = before[0], day
+                continue
+        oldest = None if page is None else (int(page.ids[0]), int(page.ts.min()))
+        if page is None or oldest is None or oldest == before:
+            ended = True
+            break
+        pages.append(page)
+        count += len(page)
+        before = oldest
+        if len(pages) == 1 and len(page) < int(request.params.get("limit", request.params.get("count", 0))):
+            # Less than was asked for is all there ever was.
+            before, ended = (before[0], 0), True
+    if not pages:
+        return None
+    pages.reverse()
+    first, last = min(int(page.ts.min()) for page in pages), max(int(page.ts.max()) for page in pages)
+    return Back(pages, first, last, before is not None and before[1] < start, ended)
 
 
 async def klines(

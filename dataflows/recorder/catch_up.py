@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 import structlog
 
-from core.errors import TransientError, VenueError
+from core.continuity_in_time import SPACE
+from core.errors import TransientError, UserError, VenueError
 from core.instruments import Instrument
-from core.records import Kind, Record
+from core.records import Kind, Record, Reread
 from core.trades import TradeBatch
 from dataflows.recorder.clock import SteadyClock
 from dataflows.recorder.commit_log import CommitLog
 from dataflows.recorder.known_trades import Key, KnownTrades
 from dataflows.recorder.metrics import FeedMetrics
+from dataflows.recorder.rereads import Rereads
 from exchanges import history
 from exchanges.rest import Rest, Throttled
 from exchanges.venue import Venue
@@ -28,6 +30,8 @@ TRIES = 8
 LONGEST_WAIT_SECONDS = 30.0
 PAGE = 1_000
 """Holes within so many ids are asked for as one: it costs one page either way."""
+
+NOT_THERE = "the venue does not have them"
 
 _LOOK_SECONDS = 0.25
 _ASKED_ON_DOUBT = 20
@@ -80,24 +84,29 @@ class CatchUp:
         self._left: set[Missing] = set()
         self._unsure: dict[Key, _Unsure] = {}
         self._not_before = 0.0
+        # Where ids do not chain, nothing shows by itself what is missing.
+        self._rereads = Rereads(venue, rest, known, log, clock, metrics, instruments, most)
 
     @property
     def left(self) -> int:
         """Give how many of the present holes were given up."""
-        return len(self._left)
+        return len(self._left) + self._rereads.left
 
     def look_after(self, keys: Iterable[Key]) -> None:
         """Ask, in a moment, whether the venue has newer trades than these instruments' newest ones.
 
         Those that bring trades by themselves in that moment are not asked for.
         """
-        due = time.monotonic() + PATIENCE_SECONDS
-        self._unsure.update({key: _Unsure(due) for key in keys})
+        due, keys = time.monotonic() + PATIENCE_SECONDS, list(keys)
+        self._unsure.update({key: _Unsure(due) for key in keys if key[1] != SPACE})
+        self._rereads.look_after(keys)
 
     async def in_order(self, keys: Iterable[Key]) -> None:
         """Fetch what these instruments traded since their newest known trade; what fails is tried again beside."""
         await self._log.flushed()
-        for key in keys:
+        keys = list(keys)
+        await self._rereads.in_order([key for key in keys if key[1] == SPACE])
+        for key in (key for key in keys if key[1] != SPACE):
             self._unsure[key] = _Unsure(time.monotonic(), last=self._known.last_id(key), noted=True)
             await self._ask_newest(key)
         await self._log.flushed()
@@ -115,6 +124,8 @@ class CatchUp:
         while (now := time.monotonic()) >= self._not_before and (key := self._due(now)) is not None:
             await self._ask_newest(key)
             await self._fill_due(time.monotonic())
+        if time.monotonic() >= self._not_before and (hold := await self._rereads.turn()):
+            self._not_before = time.monotonic() + hold
 
     async def _fill_due(self, now: float) -> None:
         self._look(now)
@@ -148,6 +159,10 @@ class CatchUp:
         lively = sorted(keys, key=self._known.last_time, reverse=True)[:_ASKED_ON_DOUBT]
         for key in lively:
             try:
+                if key[1] == SPACE:
+                    if await self._rereads.newer(key):
+                        return True
+                    continue
                 newest = await self._newest(key)
             except (TransientError, VenueError) as error:
                 _log.info("silence_not_explained", instrument=key[0], why=str(error))
@@ -164,7 +179,7 @@ class CatchUp:
         present = {
             Missing(key, hole.first_id, hole.last_id)
             for key, holes in self._known.holes()
-            if key[0] in self._instruments
+            if key[0] in self._instruments and key[1] != SPACE
             for hole in holes
         }
         self._left &= present
@@ -189,12 +204,14 @@ class CatchUp:
     async def _fill(self, missing: Missing) -> None:
         if time.monotonic() < self._not_before:
             return
-        why, before = "the venue does not have them", self._count(missing)
+        why, before = NOT_THERE, self._count(missing)
         try:
             await self._fetch(missing)
         except (TransientError, VenueError) as error:
             why = str(error)
             self._hear(error)
+        except UserError as error:
+            why = str(error)
         await self._log.flushed()
         left = self._count(missing)
         if left < before:
@@ -212,9 +229,10 @@ class CatchUp:
         return sum(last - first + 1 for first, last in self._known.missing(missing.key, missing.first, missing.last))
 
     async def _fetch(self, missing: Missing) -> None:
-        instrument, channel = self._instruments.get(missing.key[0]), missing.key[1]
+        instrument = self._instruments.get(missing.key[0])
         if instrument is None:
             return
+        channel = history.trade_channel(self._venue, missing.key[1])
         wanted = (instrument, channel, missing.first, missing.last)
         async for page in history.trades(self._rest, self._venue, *wanted, received=self._clock.now):
             self._put(self._known.unknown(page))
@@ -247,8 +265,9 @@ class CatchUp:
         instrument = self._instruments.get(key[0])
         if instrument is None:
             return None
-        answer = await self._rest.get(self._venue.trades_request(instrument, key[1]))
-        return self._venue.read_trades(instrument, key[1], answer, self._clock.now())
+        channel = history.trade_channel(self._venue, key[1])
+        answer = await self._rest.get(self._venue.trades_request(instrument, channel))
+        return self._venue.read_trades(instrument, channel, answer, self._clock.now())
 
     def _put(self, trades: TradeBatch) -> None:
         if len(trades):
@@ -264,6 +283,9 @@ class CatchUp:
         _log.warning("hole_left", instrument=missing.key[0], first=missing.first, last=missing.last, why=why)
         self._pursued.pop(missing, None)
         self._left.add(missing)
+        if why == NOT_THERE:
+            told = Reread(missing.key[0], missing.key[1], missing.first, missing.last, "unfillable", NOT_THERE)
+            self._log.put(told.record(self._clock.now()))
         self._metrics.left.inc()
 
 

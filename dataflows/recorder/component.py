@@ -16,6 +16,8 @@ from dataflows.inbox import Inbox
 from dataflows.recorder.metrics import RecorderMetrics
 from dataflows.recorder.recorder import Recorder
 from exchanges.attempts import Attempts
+from exchanges.budgets import Budgets
+from exchanges.hosts import host
 from exchanges.registry import venue as venue_named
 from exchanges.rest import Rest
 from storage.data_folder import DataFolder
@@ -75,14 +77,18 @@ class RecorderComponent:
         strategies = wanted_candles(self._settings)
         rests: dict[str, Rest] = {}
         attempts: dict[str, Attempts] = {}
+        budgets = Budgets(DataFolder(self._settings.data).limits)
 
         def recorder(feed: FeedSettings) -> Recorder:
             venue = venue_named(feed.dialect, feed.websocket_url, feed.rest_url)
             if venue.rest_url not in rests:
-                rests[venue.rest_url] = Rest(venue)
-            rest, budget = rests[venue.rest_url], attempts.setdefault(venue.websocket_url, Attempts(venue.limits))
+                rests[venue.rest_url] = Rest(venue, budgets=budgets)
+            address = host(venue.websocket_url)
+            if address not in attempts:
+                attempts[address] = Attempts(venue.limits, address, budgets=budgets)
             shared = self._settings, feed, journal, inbox, self._metrics, strategies
-            return Recorder(*shared, rest=rest, attempts=budget)
+            rest = rests[venue.rest_url]
+            return Recorder(*shared, rest=rest, attempts=attempts[address], budgets=budgets)
 
         self._recorders = {feed.name: recorder(feed) for feed in self._feeds}
         tasks = [asyncio.create_task(self._keep(feed, recorder)) for feed in self._feeds]
@@ -100,6 +106,7 @@ class RecorderComponent:
             await asyncio.gather(*tasks, return_exceptions=True)
             for rest in rests.values():
                 await rest.close()
+            budgets.close()
 
     async def _keep(self, feed: FeedSettings, recorder: Callable[[FeedSettings], Recorder]) -> None:
         """Record a feed; begin anew after an error that is this feed's alone, unless every feed has one."""

@@ -1,7 +1,9 @@
 """Why a recorder is not healthy."""
 
 import time
+from collections.abc import Callable
 
+from core.errors import TransientError
 from core.health import Health
 from core.settings import RecorderSettings
 from core.timeframes import DAY
@@ -14,9 +16,10 @@ from dataflows.recorder.known_trades import KnownTrades
 from dataflows.recorder.metrics import FeedMetrics
 from dataflows.recorder.subscriptions import Subscriptions
 from dataflows.recorder.ticks import VenueClock
+from exchanges.budgets import BreakerState
 
 MOST_OFFSET = 500_000
-"""A clock that is further (µs) from the venue's than this is told of."""
+"""A clock that is surely further (µs) from the venue's than this is told of."""
 
 _MICROS = 1_000_000
 
@@ -36,16 +39,18 @@ class Condition:
         known: KnownTrades,
         metrics: FeedMetrics,
         wants: Subscriptions,
+        breakers: Callable[[], list[BreakerState]],
     ) -> None:
         self._limits, self._log, self._clock, self._venue_clock = limits, log, clock, venue_clock
         self._intake, self._connections = intake, connections
         self._catch_up, self._known = catch_up, known
-        self._metrics, self._wants = metrics, wants
+        self._metrics, self._wants, self._breakers = metrics, wants, breakers
 
     def health(self) -> Health:
         """Give the health, why, and the figures it was judged by."""
         now = time.monotonic()
         age = None if self._intake.last_data is None else now - self._intake.last_data
+        offset = self._venue_clock.offset
         figures: dict[str, float | int | str | None] = {
             "connections": self._intake.up,
             "data_age_seconds": None if age is None else round(age, 3),
@@ -54,7 +59,8 @@ class Condition:
             "trades": self._known.trades,
             "holes": sum(len(holes) for _, holes in self._known.holes()),
             "left_holes": self._catch_up.left,
-            "clock_offset_seconds": None if self._venue_clock.offset is None else self._venue_clock.offset / _MICROS,
+            "clock_offset_seconds": None if offset is None else offset.micros / _MICROS,
+            "clock_offset_uncertainty_seconds": None if offset is None else offset.uncertainty / _MICROS,
         }
         self.measure(now)
         return Health.judged(self._degraded(age), self._down(now), figures)
@@ -64,6 +70,12 @@ class Condition:
         if self._intake.last_data is not None:
             self._metrics.data_age.set(now - self._intake.last_data)
         self._metrics.waiting.set(self._log.waiting)
+
+    def _held_back(self) -> list[str]:
+        try:
+            return [one.words for one in self._breakers() if one.state != "closed"]
+        except TransientError as error:
+            return [str(error)]
 
     def _down(self, now: float) -> list[str]:
         stall, lost = self._log.stall, self._intake.lost_since
@@ -86,8 +98,9 @@ class Condition:
         if behind is not None:
             why.append(f"the machine's clock stepped back: it shows {behind.wall} µs, recorded is {behind.ours} µs")
         # A venue of another day is a market that is played back, no matter of clocks.
-        if offset is not None and MOST_OFFSET < abs(offset) < DAY:
-            why.append(f"the machine's clock is {-offset / _MICROS:+.1f} s from the venue's: set it right")
+        if offset is not None and MOST_OFFSET < offset.surely < DAY:
+            why.append(f"the machine's clock is {-offset.micros / _MICROS:+.1f} s from the venue's: set it right")
+        why.extend(self._held_back())
         why.extend(list(self._wants.refused.values()))
         why.extend(f"the past of {name} could not be fetched" for name in list(self._wants.unfetched))
         return why

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from core.instruments import Instrument
+from exchanges.asked import capacity
 from exchanges.attempts import Attempts
 from exchanges.guard import Watch
 from exchanges.link import Link, Sink
@@ -17,7 +18,6 @@ Method = Literal["SUBSCRIBE", "UNSUBSCRIBE"]
 @dataclass(slots=True)
 class _Line:
     url: str
-    streams: set[str]
     link: Link
     task: asyncio.Task[None]
 
@@ -48,24 +48,21 @@ class Connections:
         self._instruments |= fresh
         if self._suspended or not fresh:
             return
-        for connection in self._venue.subscriptions(list(fresh.values()), self._channels):
+        for connection in self._wanted(fresh.values()):
             await self._carry(connection)
 
     async def remove(self, instrument: Instrument) -> None:
-        """Unsubscribe an instrument; a connection without streams is closed."""
+        """Unsubscribe an instrument; a connection that is left without streams is closed."""
         if self._instruments.pop(instrument.name, None) is None:
             return
         streams = {self._venue.stream(instrument, channel) for channel in self._channels}
         for line in list(self._lines):
-            gone = line.streams & streams
-            if not gone:
-                continue
-            line.streams -= gone
-            if line.streams:
-                await line.link.change("UNSUBSCRIBE", tuple(sorted(gone)))
-            else:
+            carried = set(line.link.streams)
+            if carried <= streams:
                 self._lines.remove(line)
                 await _end(line)
+            elif gone := carried & streams:
+                await line.link.change("UNSUBSCRIBE", tuple(sorted(gone)))
 
     async def suspend(self) -> None:
         """Close every connection and open none until `resume`."""
@@ -77,15 +74,27 @@ class Connections:
         """Connect again."""
         self._suspended = False
         if self._instruments:
-            for connection in self._venue.subscriptions(list(self._instruments.values()), self._channels):
+            for connection in self._wanted(self._instruments.values()):
                 self._open(connection)
+
+    def _wanted(self, instruments: Iterable[Instrument]) -> list[Connection]:
+        """Give the connections that the venue wants, none with more streams than one holds.
+
+        Where every message replaces those before it, that is what one message holds.
+        """
+        size = capacity(self._venue)
+        parts = [
+            (one.url, one.streams[at : at + size])
+            for one in self._venue.subscriptions(list(instruments), self._channels)
+            for at in range(0, len(one.streams), size)
+        ]
+        return [Connection(url, self._venue.requests("SUBSCRIBE", streams), streams) for url, streams in parts]
 
     async def _carry(self, connection: Connection) -> None:
         streams = connection.streams
         for line in self._lines:
-            room = self._venue.limits.streams - len(line.streams)
+            room = capacity(self._venue) - len(line.link.streams)
             if line.url == connection.url and room >= len(streams):
-                line.streams |= set(streams)
                 await line.link.change("SUBSCRIBE", streams)
                 return
         self._open(connection)
@@ -96,7 +105,7 @@ class Connections:
         link = Link(self._venue, connection, self._sink, self._attempts, self._watch, name=name)
         task = asyncio.create_task(link.run())
         task.add_done_callback(self._ended)
-        self._lines.append(_Line(connection.url, set(connection.streams), link, task))
+        self._lines.append(_Line(connection.url, link, task))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()

@@ -7,10 +7,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from core.continuity import Continuity, follow
+from core import completeness
+from core.completeness import Known
+from core.continuity import Continuity
+from core.continuity_in_time import ContinuityInTime
 from core.errors import MalformedFrame
 from core.id_ranges import Hole
-from core.records import Command, Kind, Record, RecordBlock
+from core.records import Command, Kind, Mark, Record, RecordBlock, Reread
 from core.trades import TradeBatch
 from dataflows.decode import MOST_AHEAD
 from dataflows.recorder.metrics import FeedMetrics
@@ -26,6 +29,8 @@ DEEPEST_RECORDS = 3_000_000
 
 BLOCK_RECORDS = 16_384
 _NEVER_A_GAP = 1 << 60
+_REMEMBERED = 8_192
+"""Of trades whose ids do not chain, so many of an instrument are known by id."""
 
 Key = tuple[str, str]
 """An instrument's name and the id space of its trades."""
@@ -43,7 +48,8 @@ class KnownTrades:
 
     def __init__(self, venue: Venue, metrics: FeedMetrics | None = None) -> None:
         self._venue, self._metrics = venue, metrics
-        self._states: dict[Key, Continuity] = {}
+        self._states: dict[Key, Known] = {}
+        self._ids: dict[Key, NDArray[np.int64]] = {}
         self.newest = self.received = self.trades = 0
         self.acted = -1
         self.refused: set[int] = set()
@@ -52,10 +58,13 @@ class KnownTrades:
     def take(self, block: RecordBlock) -> None:
         """Follow the next records of the feed."""
         for part in _of_one_kind(block):
-            self._take_batches(self._batches(part))
+            if int(part.kinds[0]) in (Kind.MARK, Kind.REREAD):
+                self._take_events(part)
+            else:
+                self._take_batches(self._batches(part), live=int(part.kinds[0]) == Kind.FRAME)
         self.received = max(self.received, int(block.received[-1]))
         if self._metrics is not None:
-            self._metrics.holes.set(sum(len(state.holes) for state in list(self._states.values())))
+            self._metrics.holes.set(sum(len(holes) for _, holes in self.holes()))
 
     def read_tail(self, journal: Journal, feed: str, instruments: Collection[str]) -> None:
         """Take the end of a journal; look deeper for the newest trades of instruments that are not in it.
@@ -75,7 +84,7 @@ class KnownTrades:
             for block in _blocks(journal, feed, begin, end):
                 for part in _of_one_kind(block):
                     found |= {(b.instrument, b.id_space): b for b in self._batches(part) if b.instrument in missing}
-            self._take_batches(found.values())
+            self._take_batches(found.values(), live=False)
 
     def instruments(self) -> set[str]:
         """Give the instruments that have brought trades."""
@@ -84,12 +93,24 @@ class KnownTrades:
     def first_id(self, key: Key) -> int | None:
         """Give the oldest id; None before the first."""
         state = self._states.get(key)
-        return state.ranges[0].first_id if state else None
+        return state.ranges[0].first_id if state and state.ranges else None
 
     def last_id(self, key: Key) -> int | None:
         """Give the newest id; None before the first."""
         state = self._states.get(key)
-        return state.ranges[-1].last_id if state else None
+        return state.ranges[-1].last_id if state and state.ranges else None
+
+    def proven_until(self, key: Key) -> int:
+        """Give up to which event time (µs) nothing is missing, apart from holes; 0 before the first trade."""
+        state = self._states.get(key)
+        if isinstance(state, ContinuityInTime):
+            return state.proven[-1].last_ts if state.proven else state.newest
+        return state.newest if state else 0
+
+    def holes_of(self, key: Key) -> tuple[Hole, ...]:
+        """Give what is missing of an instrument."""
+        state = self._states.get(key)
+        return state.holes if state else ()
 
     def last_time(self, key: Key) -> int:
         """Give the largest event time of an instrument (µs since the epoch, UTC); 0 before the first."""
@@ -99,14 +120,14 @@ class KnownTrades:
     def holes(self) -> Iterator[tuple[Key, tuple[Hole, ...]]]:
         """Give the missing ids of each instrument that misses some."""
         for key, state in list(self._states.items()):
-            if state.holes:
-                yield key, state.holes
+            if holes := state.holes:
+                yield key, holes
 
     def missing(self, key: Key, first: int, last: int) -> list[tuple[int, int]]:
         """Give which of the ids ``first`` to ``last`` are not there, as ranges."""
         state = self._states.get(key)
         pieces = []
-        for known in state.ranges if state else ():
+        for known in state.ranges if isinstance(state, Continuity) else ():
             if known.last_id < first:
                 continue
             if known.first_id > last:
@@ -119,6 +140,12 @@ class KnownTrades:
     def unknown(self, trades: TradeBatch) -> TradeBatch:
         """Give the rows of a batch whose ids are not there."""
         key = trades.instrument, trades.id_space
+        state = self._states.get(key)
+        if isinstance(state, ContinuityInTime):
+            fresh = ~np.isin(trades.ids, self._ids.get(key, np.zeros(0, np.int64)))
+            for known in state.proven:
+                fresh &= (trades.ts <= known.first_ts) | (trades.ts >= known.last_ts)
+            return trades if fresh.all() else trades.take(fresh)
         wanted: NDArray[np.bool_] = np.zeros(len(trades), np.bool_)
         if len(trades):
             for first, last in self.missing(key, int(trades.ids.min()), int(trades.ids.max())):
@@ -154,7 +181,23 @@ class KnownTrades:
         if "refused" in values:
             self.refused.add(offset)
 
-    def _take_batches(self, batches: Collection[TradeBatch]) -> None:
+    def _take_events(self, part: RecordBlock) -> None:
+        for record in part.records():
+            try:
+                if record.kind == Kind.REREAD:
+                    told = msgspec.json.decode(record.payload, type=Reread)
+                    key = told.instrument, told.id_space
+                    if key in self._states:
+                        self._states[key], _ = completeness.reread(self._states[key], told)
+                    continue
+                mark = msgspec.json.decode(record.payload, type=Mark)
+            except msgspec.MsgspecError:
+                continue
+            for key, state in list(self._states.items()):
+                if isinstance(state, ContinuityInTime) and (mark.instruments is None or key[0] in mark.instruments):
+                    self._states[key], _ = completeness.mark(state, mark)
+
+    def _take_batches(self, batches: Collection[TradeBatch], live: bool) -> None:
         for batch in batches:
             # What the dataflow will not believe is not there.
             sound = batch.ts <= batch.received + MOST_AHEAD
@@ -162,8 +205,11 @@ class KnownTrades:
             if len(trades) == 0:
                 continue
             key = trades.instrument, trades.id_space
-            state = self._states.get(key) or Continuity(*key, _NEVER_A_GAP)
-            self._states[key], found = follow(state, trades)
+            state = self._states.get(key) or completeness.begun(*key, _NEVER_A_GAP)
+            self._states[key], found = completeness.follow(state, trades, live=live)
+            if isinstance(state, ContinuityInTime):
+                kept = (self._ids.get(key, trades.ids[:0]), *(run.trades.ids for run in found.runs))
+                self._ids[key] = np.concatenate(kept)[-_REMEMBERED:]
             self.newest = max(self.newest, int(trades.ts.max()))
             fresh = sum(len(run.trades) for run in found.runs)
             self.trades += fresh

@@ -6,6 +6,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _COMMIT = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
+_BREAKER = {"closed": 0, "half_open": 1, "open": 2}
+
 
 @dataclass(frozen=True, slots=True)
 class FeedMetrics:
@@ -27,11 +29,16 @@ class FeedMetrics:
     last_offset: Gauge
     commit: Histogram
     lost: Counter
+    breaker: Gauge
     feed: str
 
     def count_lost(self, cause: str) -> None:
         """Count a connection that was lost."""
         self.lost.labels(self.feed, cause).inc()
+
+    def tell_breaker(self, host: str, state: str) -> None:
+        """Tell how the breaker of one of the feed's hosts is."""
+        self.breaker.labels(self.feed, host).set(_BREAKER[state])
 
 
 class RecorderMetrics:
@@ -58,6 +65,12 @@ class RecorderMetrics:
         self._waiting = gauge("queue_bytes", "Bytes that wait for the disk")
         self._clock_offset = gauge("clock_offset_seconds", "The venue's clock less ours")
         self._data_age = gauge("data_age_seconds", "Time since the last frame")
+        self._breaker = Gauge(
+            "tidemill_recorder_breaker",
+            "Breaker of a host: 0 closed, 1 half open, 2 open (nothing is sent)",
+            ["feed", "host"],
+            registry=registry,
+        )
         self._last_offset = gauge("last_offset", "Offset of the last durable record")
         self._commit = Histogram(
             "tidemill_recorder_commit_seconds",
@@ -86,5 +99,6 @@ class RecorderMetrics:
             last_offset=self._last_offset.labels(feed),
             commit=self._commit.labels(feed),
             lost=self._lost,
+            breaker=self._breaker,
             feed=feed,
         )

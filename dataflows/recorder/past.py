@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import structlog
 
+from core.continuity_in_time import SPACE
 from core.errors import UserError
 from core.instruments import Instrument
-from core.records import Kind, Record
+from core.records import Kind, Record, Reread
 from core.timeframes import DAY, MINUTE, timeframe
 from exchanges import history
 from exchanges.rest import Rest
@@ -43,6 +44,10 @@ async def past(
     async for record in candles_before(rest, venue, instrument, candles, start, present, now):
         yield record
     for channel in channels:
+        if venue.id_space(channel) == SPACE:
+            async for record in _latest(rest, venue, instrument, start, most, now):
+                yield record
+            continue
         page = await rest.get(venue.trades_request(instrument, channel))
         newest = venue.read_trades(instrument, channel, page, now())
         if newest is None:
@@ -58,6 +63,25 @@ async def past(
         wanted = max(first, latest), None if known is None else known - 1
         async for trades in history.trades(rest, venue, instrument, channel, *wanted, received=now):
             yield Record(Kind.TRADES, now(), trades.to_ipc())
+
+
+async def _latest(
+    rest: Rest, venue: Venue, instrument: Instrument, start: int, most: int, now: Callable[[], int]
+) -> AsyncIterator[Record]:
+    """Yield the latest trades since ``start`` where ids do not chain, and that nothing is missing between them."""
+    found = await history.back_to(rest, venue, instrument, SPACE, start, max(most, 1), received=now)
+    if found is None:
+        return
+    for page in found.pages:
+        late = page if found.first >= start else page.take(page.ts >= start)
+        if len(late) == 0 and page is found.pages[-1]:
+            late = page.take(slice(-1, None))
+        if len(late):
+            yield Record(Kind.TRADES, now(), late.to_ipc())
+    # Of the moment at the edge there may be more, where the pages end with it.
+    first = start if found.reached else found.first + 1
+    if first <= found.last:
+        yield Reread(instrument.name, SPACE, first, found.last, "closed").record(now())
 
 
 async def candles_before(

@@ -9,6 +9,9 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+import structlog
+
+from core.errors import TransientError
 from core.health import Health
 from core.records import Command
 from core.settings import FeedSettings, Settings
@@ -25,10 +28,14 @@ from dataflows.recorder.metrics import RecorderMetrics
 from dataflows.recorder.subscriptions import Subscriptions
 from dataflows.recorder.ticks import Ticker, VenueClock
 from exchanges.attempts import Attempts
+from exchanges.budgets import BreakerState, Budgets
 from exchanges.guard import Watch
+from exchanges.hosts import host
 from exchanges.registry import venue as venue_named
 from exchanges.rest import Rest
 from storage.journal import Journal
+
+_log = structlog.get_logger(__name__)
 
 _MEASURE_SECONDS = 1.0
 
@@ -37,8 +44,8 @@ class Recorder:
     """Record one feed into its journal until cancelled.
 
     ``strategies`` are (timeframe, candles): how many of the venue's candles an instrument that was never recorded
-    is warmed with. ``rest`` and ``attempts`` may be shared with other feeds of the same addresses: the venue counts
-    by address. ``wall`` gives the machine's time (µs since the epoch, UTC).
+    is warmed with. ``rest`` and ``attempts`` may be shared with other feeds of the same addresses, and ``budgets``
+    with all: the venue counts by address. ``wall`` gives the machine's time (µs since the epoch, UTC).
     """
 
     def __init__(
@@ -52,12 +59,14 @@ class Recorder:
         *,
         rest: Rest | None = None,
         attempts: Attempts | None = None,
+        budgets: Budgets | None = None,
         wall: Callable[[], int] | None = None,
     ) -> None:
         self._settings, self._feed, self._journal = settings, feed, journal
         self._metrics, self._strategies, self._wall = metrics.of(feed.name), strategies, wall or wall_clock
         self._venue = venue_named(feed.dialect, feed.websocket_url, feed.rest_url)
-        self._rest, self._attempts = rest, attempts
+        self._rest, self._attempts, self._budgets = rest, attempts, budgets or Budgets()
+        self._hosts = {host(self._venue.rest_url), host(self._venue.websocket_url)}
         self._commands = Commands(feed.name, inbox)
         self._condition: Condition | None = None
 
@@ -68,7 +77,7 @@ class Recorder:
         followed, `IntegrityError` where the journal contradicts itself; what a network or a full disk does is
         waited out. What has arrived is durable when it returns, unless there is no room for it.
         """
-        rest = self._rest or Rest(self._venue)
+        rest = self._rest or Rest(self._venue, budgets=self._budgets)
         known = KnownTrades(self._venue, self._metrics)
         log = CommitLog(
             self._journal,
@@ -124,11 +133,11 @@ class Recorder:
             known.last_time,
         )
         watch = Watch(settings.first_data_s, settings.stale_s)
-        attempts = self._attempts or Attempts(venue.limits)
+        attempts = self._attempts or Attempts(venue.limits, host(venue.websocket_url), budgets=self._budgets)
         connections = Connections(venue, wants.channels, intake, attempts, watch)
         wants.use(log, clock, known, connections, intake.past_underway)
         self._condition = Condition(
-            settings, log, clock, venue_clock, intake, connections, catch_up, known, metrics, wants
+            settings, log, clock, venue_clock, intake, connections, catch_up, known, metrics, wants, self._breakers
         )
         try:
             await _first_to_fail(
@@ -173,7 +182,18 @@ class Recorder:
     async def _measure(self, condition: Condition) -> None:
         while True:
             condition.measure(time.monotonic())
+            await asyncio.to_thread(self._measure_breakers)
             await asyncio.sleep(_MEASURE_SECONDS)
+
+    def _measure_breakers(self) -> None:
+        try:
+            for one in self._breakers():
+                self._metrics.tell_breaker(one.host, one.state)
+        except TransientError as error:
+            _log.warning("breakers_unknown", why=str(error))
+
+    def _breakers(self) -> list[BreakerState]:
+        return [one for one in self._budgets.breakers() if one.host in self._hosts]
 
 
 async def _awaited(future: "asyncio.Future[None]") -> None:

@@ -18,7 +18,6 @@ from dataflows.recorder.connections import Connections
 from dataflows.recorder.known_trades import Key, KnownTrades
 from dataflows.recorder.past import candles_before, past
 from exchanges import history
-from exchanges.columns import SPACES
 from exchanges.rest import Rest
 from exchanges.venue import Venue
 
@@ -53,7 +52,7 @@ class Subscriptions:
     ) -> None:
         self._feed, self._venue, self._rest, self._candles, self._most = feed, venue, rest, candles, most
         self.channels = feed.channels or (venue.trade_channel,)
-        self._traded = tuple(channel for channel in self.channels if channel in SPACES)
+        self._traded = {channel: space for channel in self.channels if (space := venue.id_space(channel)) is not None}
         self._listed: dict[str, Instrument] = {}
         self._asked = float("-inf")
         self.instruments: dict[str, Instrument] = {}
@@ -184,7 +183,9 @@ class Subscriptions:
         instrument = self._listed.get(name) or Instrument.parse(name)
         self.refused.pop(name, None)
         self.instruments[name] = instrument
-        self.keys |= {self._venue.stream(instrument, channel): (name, channel) for channel in self._traded}
+        self.keys |= {
+            self._venue.stream(instrument, channel): (name, space) for channel, space in self._traded.items()
+        }
         return instrument
 
     async def _drop(self, name: str) -> None:
@@ -241,9 +242,17 @@ class Subscriptions:
 
     async def _put_past(self, instrument: Instrument, most: int, age: int = 0) -> None:
         def first_known(channel: str) -> int | None:
-            return self._known.first_id((instrument.name, channel)) if age else None
+            return self._known.first_id((instrument.name, self._traded[channel])) if age else None
 
-        wanted = (self._traded, self._candles, self._feed.history_minutes, most, self._clock.now, age, first_known)
+        wanted = (
+            tuple(self._traded),
+            self._candles,
+            self._feed.history_minutes,
+            most,
+            self._clock.now,
+            age,
+            first_known,
+        )
         async for record in past(self._rest, self._venue, instrument, *wanted):
             if instrument.name not in self.instruments:
                 return

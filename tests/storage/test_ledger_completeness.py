@@ -113,7 +113,8 @@ def test_a_gap_never_moves_back(ledger, steps):
             missing = step if missing is None else min(missing, step)
             if state in (None, "open"):
                 state = "open" if missing else "repaired"
-        expected = [] if missing is None else [Gap(name, "trade", 1, 5, T, T + 1, missing)]
+        given_up = state == "unfillable"
+        expected = [] if missing is None else [Gap(name, "trade", 1, 5, T, T + 1, missing, unfillable=given_up)]
         assert ledger.gaps(name) == expected
         assert ledger.gaps(name, state) == expected
 

@@ -1,0 +1,154 @@
+"""Reading again: where ids do not chain, what a broken connection missed is found by asking for the latest trades."""
+
+import time
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from core.continuity_in_time import SPACE
+from core.errors import TransientError, VenueError
+from core.instruments import Instrument
+from core.records import Kind, Record, Reread
+from core.trades import TradeBatch
+from dataflows.recorder.clock import SteadyClock
+from dataflows.recorder.commit_log import CommitLog
+from dataflows.recorder.known_trades import Key, KnownTrades
+from dataflows.recorder.metrics import FeedMetrics
+from exchanges import history
+from exchanges.rest import Rest
+from exchanges.venue import Venue
+
+_log = structlog.get_logger(__name__)
+
+SETTLED_SECONDS = 3.0
+"""So long after connecting the latest trades are asked for: by then the subscription is in force."""
+
+TRIES = 8
+LONGEST_WAIT_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class _Due:
+    at: float
+    tries: int = 0
+
+
+class Rereads:
+    """Ask again for what was missed, one instrument after the other, and say in the feed what that came to.
+
+    ``instruments`` are those that are recorded, by name, and may change. Of more than ``most`` trades the newest are
+    fetched; the rest is left to a backfill.
+    """
+
+    def __init__(
+        self,
+        venue: Venue,
+        rest: Rest,
+        known: KnownTrades,
+        log: CommitLog,
+        clock: SteadyClock,
+        metrics: FeedMetrics,
+        instruments: Mapping[str, Instrument],
+        most: int,
+    ) -> None:
+        self._venue, self._rest, self._known, self._log, self._clock = venue, rest, known, log, clock
+        self._metrics, self._instruments, self._most = metrics, instruments, most
+        self._due: dict[Key, _Due] = {}
+        self._given_up: dict[Key, int] = {}
+
+    @property
+    def left(self) -> int:
+        """Give of how many instruments a stretch was given up."""
+        return len(self._given_up)
+
+    def look_after(self, keys: Iterable[Key]) -> None:
+        """Ask for the latest trades of these instruments once their subscriptions are in force."""
+        at = time.monotonic() + SETTLED_SECONDS
+        self._due.update({key: _Due(at) for key in keys if key[1] == SPACE})
+
+    async def in_order(self, keys: Collection[Key]) -> None:
+        """Fetch what was missed so far, before more is read; whether it is all is asked again later."""
+        for key in keys:
+            since = self._known.last_time(key)
+            if key[1] == SPACE and since:
+                try:
+                    await self._fetch(key, since)
+                except (TransientError, VenueError) as error:
+                    _log.info("reread_failed", instrument=key[0], why=str(error))
+        self.look_after(keys)
+
+    async def turn(self) -> float:
+        """Ask for those that are due; give how many seconds the venue wants to be left alone, 0 for none."""
+        now = time.monotonic()
+        for key, holes in self._known.holes():
+            # A hole that was given up is not asked for again, a newer one is.
+            if key[1] == SPACE and holes[-1].first_id > self._given_up.get(key, 0):
+                self._due.setdefault(key, _Due(now + SETTLED_SECONDS))
+        for key in [key for key, due in self._due.items() if due.at <= now]:
+            due = self._due.pop(key)
+            if key[0] not in self._instruments or not self._known.last_time(key):
+                continue
+            try:
+                await self._reread(key)
+            except (TransientError, VenueError) as error:
+                self._again(key, due, str(error))
+                if isinstance(error, TransientError) and (hold := getattr(error, "retry_after", 0.0)):
+                    return float(hold)
+        return 0.0
+
+    async def newer(self, key: Key) -> bool:
+        """Say whether the venue has trades that we should have had; raises what REST raises."""
+        instrument = self._instruments.get(key[0])
+        if instrument is None:
+            return False
+        newest = await history.latest(self._rest, self._venue, instrument, key[1], received=self._clock.now)
+        return newest is not None and len(self._known.unknown(newest)) > 0 and bool(self._known.last_time(key))
+
+    async def _reread(self, key: Key) -> None:
+        await self._log.flushed()
+        since = self._known.proven_until(key)
+        holes = [hole for hole in self._known.holes_of(key) if hole.first_id > self._given_up.get(key, 0)]
+        back_to = min([since, *(hole.after_ts for hole in holes)])
+        found = await self._fetch(key, back_to)
+        if found is None:
+            self._say(key, back_to, back_to, "closed")
+            return
+        if found.reached:
+            self._say(key, back_to, max(found.last, back_to), "closed")
+            self._given_up.pop(key, None)
+        else:
+            # What was read hangs together in itself; of the moment at its edge there may be more.
+            self._say(key, found.first + 1, max(found.last, found.first + 1), "closed")
+            self._given_up[key] = found.first
+            if found.ended:
+                self._say(key, back_to, found.first, "unfillable")
+            self._metrics.left.inc()
+            _log.warning("stretch_left", instrument=key[0], back_to=back_to, reached=found.first)
+        await self._log.flushed()
+
+    async def _fetch(self, key: Key, back_to: int) -> history.Back | None:
+        instrument = self._instruments.get(key[0])
+        if instrument is None:
+            return None
+        wanted = (self._rest, self._venue, instrument, key[1], back_to, self._most)
+        found = await history.back_to(*wanted, received=self._clock.now)
+        for page in found.pages if found else ():
+            self._put(self._known.unknown(page))
+            await self._log.room()
+        await self._log.flushed()
+        return found
+
+    def _say(self, key: Key, first: int, last: int, outcome: str) -> None:
+        told = Reread(key[0], key[1], first, last, outcome)  # type: ignore[arg-type]
+        self._log.put(told.record(self._clock.now()))
+
+    def _put(self, trades: TradeBatch) -> None:
+        if len(trades):
+            self._log.put(Record(Kind.TRADES, self._clock.now(), trades.to_ipc()))
+            self._metrics.caught_up.inc(len(trades))
+
+    def _again(self, key: Key, due: _Due, why: str) -> None:
+        _log.info("reread_failed", instrument=key[0], why=why)
+        wait = min(2.0**due.tries, LONGEST_WAIT_SECONDS)
+        self._due.setdefault(key, _Due(time.monotonic() + wait, due.tries + 1))
