@@ -22,7 +22,7 @@ from exchanges.messages import IdSpace, Message
 from exchanges.venue import Budget, Connection, Heartbeat, Limits, Request, Subscribing
 
 _PING = Heartbeat(by="client", interval=20, timeout=10, payload='{"op":"ping"}')
-# 21,000 characters of topics a connection, 46 the longest, at spot 10 topics a request; messages and lifetime are ours.
+# 21,000 characters of topics a connection, 46 the longest, at spot 10 topics a request; messages, lifetime are ours.
 _LIMITS = Limits(streams=400, streams_per_message=10, messages=10, messages_per=1, attempts=500, attempts_per=300,
                  lifetime=86_400)  # fmt: skip
 _ANSWERED = Subscribing()

@@ -13,9 +13,10 @@ from exchanges.bybit import SPOT as BYBIT
 from exchanges.deribit import DERIBIT
 from exchanges.okx import OKX
 from exchanges.simulated import SIMULATED
+from exchanges.upbit import UPBIT
 from exchanges.venue import Venue
 
-_DECLARED = (SPOT, USDM, OKX, BITGET, BITGET_USDT, DERIBIT, BYBIT, LINEAR, INVERSE, SIMULATED)
+_DECLARED = (SPOT, USDM, OKX, BITGET, BITGET_USDT, DERIBIT, BYBIT, LINEAR, INVERSE, UPBIT, SIMULATED)
 
 VENUES: dict[str, Venue] = {venue.name: venue for venue in _DECLARED}
 """The venues as declared, at their own addresses."""
