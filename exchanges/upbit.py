@@ -23,8 +23,8 @@ from exchanges.venue import Budget, Connection, Heartbeat, Limits, Request, Subs
 
 # {"status":"UP"} answers, and the connection ends after 120 s without anything.
 _PING = Heartbeat(by="client", interval=30, timeout=30, payload="PING")
-# 5 messages a second and 100 a minute; how many codes a message holds and how long a connection lasts is not said: ours.
-_LIMITS = Limits(streams=400, streams_per_message=400, messages=100, messages_per=60, attempts=5, attempts_per=1,
+# 5 messages a second and 100 a minute: both hold so. Codes of a message and lifetime are not documented: ours.
+_LIMITS = Limits(streams=400, streams_per_message=400, messages=5, messages_per=3, attempts=5, attempts_per=1,
                  lifetime=86_400)  # fmt: skip
 _REPLACING = Subscribing(acknowledged=False, replaces=True)
 _KLINES = {f"kline_{name}": kind for name, kind in upbit_frames.CANDLES.items()}

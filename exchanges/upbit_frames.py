@@ -27,7 +27,8 @@ CANDLES = {
 }  # fmt: skip
 """Upbit's type of a timeframe's candles."""
 
-_Long, _Short = TypeVar("_Long"), TypeVar("_Short")
+_Long = TypeVar("_Long")
+_Short = TypeVar("_Short")
 _TIMEFRAMES = {kind: name for name, kind in CANDLES.items()}
 _PASSED_OVER = frozenset({"ticker", "candle.10m"})
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}")
