@@ -17,6 +17,7 @@ from core.instruments import Instrument
 from core.timeframes import timeframe
 from exchanges import bounds
 from exchanges import deribit_wire as wire
+from exchanges.deribit_symbols import is_inverse
 from exchanges.json_names import refuse_repeated_names
 from exchanges.json_numbers import number_text
 from exchanges.klines_check import check_kline
@@ -232,7 +233,7 @@ def read_candle(candle: wire.Candle, instrument: Instrument, name: str) -> tuple
     open_, high, low, close = (number_text(raw, what) for raw, what in sides)
     check_kline(length, start, open_, high, low, close)
     volume, cost = _sum(candle.volume, "volume"), _sum(candle.cost, "cost")
-    return start, open_, high, low, close, cost if instrument.size_unit == "quote" else volume, cost
+    return start, open_, high, low, close, cost if is_inverse(instrument) else volume, cost
 
 
 def _sum(raw: Raw, what: str) -> str:

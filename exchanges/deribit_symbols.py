@@ -48,11 +48,15 @@ def join(instrument: Instrument) -> str:
         raise UserError(f"{instrument.name} is not an instrument of Deribit")
     if instrument.native:
         return instrument.native
-    inverse = bool(instrument.expiry) and instrument.quote == "USD"
-    assets = instrument.base if inverse else f"{instrument.base}_{instrument.quote}"
+    assets = instrument.base if is_inverse(instrument) else f"{instrument.base}_{instrument.quote}"
     if not instrument.expiry:
         return assets
     return f"{assets}-PERPETUAL" if instrument.expiry == "PERP" else f"{assets}-{_dated(instrument)}"
+
+
+def is_inverse(instrument: Instrument) -> bool:
+    """Say whether its amounts are US dollars; by its name, which every `Instrument` of it has."""
+    return bool(instrument.expiry) and instrument.quote == "USD"
 
 
 def _expiry(symbol: str, dated: str) -> str:
