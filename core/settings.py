@@ -67,6 +67,13 @@ class CandleSettings(_Section):
         return tuple(timeframe(name).name for name in names)
 
 
+class QuoteSettings(_Section):
+    """How many of the quotes and mark prices that are received are stored."""
+
+    interval_ms: int = Field(1_000, ge=0, le=3_600_000)
+    """Of each instrument the last one in each interval of this length; 0: every one."""
+
+
 class StrategySettings(_Section):
     """One strategy to run: its name, where, and with which parameters."""
 
@@ -157,6 +164,7 @@ class Settings(BaseSettings):
     lake: LakeSettings = LakeSettings()
     journal: JournalSettings = JournalSettings()
     candles: CandleSettings = CandleSettings()
+    quotes: QuoteSettings = QuoteSettings()
     strategies: tuple[StrategySettings, ...] = (StrategySettings(name="rsi"),)
     feeds: tuple[FeedSettings, ...] = (
         FeedSettings(

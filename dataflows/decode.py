@@ -1,8 +1,8 @@
 """Decoding: records of a feed become arrivals of its instruments."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import msgspec
@@ -15,6 +15,7 @@ from core.records import Command, Kind, Mark, Quarantined, RecordBlock, Reread, 
 from core.timeframes import HOUR, timeframe
 from core.trades import TradeBatch
 from dataflows import warm_up
+from dataflows.venue_rows import Heard, VenueBatch, VenueState, tell
 from exchanges import bounds
 from exchanges.decode import to_batches
 from exchanges.registry import venue
@@ -60,31 +61,49 @@ class Sighted:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """Say that a feed was read up to an offset, whatever that brought."""
+    """Say that a feed was read up to an offset, and which rows that led to beside its trades."""
 
     feed: str
     offset: int
+    told: Sequence[VenueBatch] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FeedState:
+    """Hold what is known of a feed: the instruments whose trades it has brought so far, with their id space."""
+
+    known: Mapping[str, str] = field(default_factory=dict)
+    venue: VenueState = field(default_factory=VenueState)
 
 
 Decoded = Arrivals | Sighted | Quarantined | Reached
 
 
 class Decoder:
-    """Decode the blocks of feeds, each in the dialect of its venue (``feeds`` maps a feed to it)."""
+    """Decode the blocks of feeds, each in the dialect of its venue (``feeds`` maps a feed to it).
 
-    def __init__(self, feeds: Mapping[str, str]) -> None:
+    ``interval`` is that of the conflation of quotes and mark prices, in µs.
+    """
+
+    def __init__(self, feeds: Mapping[str, str], interval: int = 1_000_000) -> None:
         self._venues: dict[str, Venue] = {feed: venue(name) for feed, name in feeds.items()}
+        self._interval = interval
 
-    def __call__(self, known: dict[str, str] | None, block: RecordBlock) -> tuple[dict[str, str], list[Decoded]]:
-        """Decode a block. The state maps the instruments that the feed has brought so far to their id space."""
-        known = dict(known or {})
+    def __call__(
+        self, state: FeedState | dict[str, str] | None, block: RecordBlock
+    ) -> tuple[FeedState, list[Decoded]]:
+        """Decode a block."""
+        # An earlier version knew the instruments only.
+        state = state if isinstance(state, FeedState) else FeedState(state or {})
         if len(block) == 0:
-            return known, [Reached(block.feed, block.last_offset)]
+            return state, [Reached(block.feed, block.last_offset)]
+        known, heard = dict(state.known), Heard()
         found: list[Decoded] = []
         for part in _of_one_kind(block):
             kind = int(part.kinds[0])
             if kind == Kind.FRAME:
                 decoded = to_batches(self._venues[part.feed], part)
+                heard.take(decoded)
                 found.extend(decoded.malformed)
                 for batch in decoded.batches:
                     found.extend(_arrive(known, part.feed, batch))
@@ -103,8 +122,10 @@ class Decoder:
                                 record.payload[: Quarantined.KEPT_BYTES],
                             )
                         )
-        found.append(Reached(block.feed, block.last_offset))
-        return known, found
+        told, rows = tell(state.venue, block, heard, self._interval)
+        found.extend(rows.unread)
+        found.append(Reached(block.feed, block.last_offset, rows.told))
+        return FeedState(known, told), found
 
 
 def _other(known: dict[str, str], feed: str, kind: int, offset: int, received: int, payload: bytes) -> list[Decoded]:

@@ -11,7 +11,7 @@ from typing import Any
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 
-from core.settings import CandleSettings
+from core.settings import CandleSettings, QuoteSettings
 from dataflows.decide import History, Placed, decide
 from dataflows.decode import Arrivals, Decoder, Reached
 from dataflows.lake_sink import PARTITION, LakeRows, LakeSink
@@ -28,6 +28,7 @@ def market(
     source: JournalSource,
     feeds: Mapping[str, str],
     candles: CandleSettings,
+    quotes: QuoteSettings,
     placed: Sequence[Placed],
     history: History,
     lake: LakeSink,
@@ -41,7 +42,7 @@ def market(
     flow = Dataflow(FLOW)
     blocks = op.input("journal", flow, source)
     by_feed = op.key_on("by_feed", blocks, lambda block: block.feed)
-    decoded = op.stateful_flat_map("decode", by_feed, Decoder(feeds))
+    decoded = op.stateful_flat_map("decode", by_feed, Decoder(feeds, quotes.interval_ms * 1_000))
     arrivals = op.filter_map("arrivals", decoded, _of_instrument)
     noted = op.filter_map("noted", decoded, lambda item: None if isinstance(item[1], Arrivals | Reached) else item)
     reached = op.filter_map("reached", decoded, _position)
@@ -76,7 +77,7 @@ def _lake_rows(item: tuple[str, Advanced]) -> tuple[str, LakeRows] | None:
 def _position(item: tuple[str, Any]) -> tuple[str, LakeRows] | None:
     if not isinstance(item[1], Reached):
         return None
-    return PARTITION, LakeRows(item[1].feed, (), (), item[1].offset)
+    return PARTITION, LakeRows(item[1].feed, (), (), item[1].offset, item[1].told)
 
 
 def _to_ledger(row: Any) -> tuple[str, Any]:

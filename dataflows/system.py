@@ -88,6 +88,7 @@ class System:
             JournalSource(self.journal, sorted(feeds), reading, limit),
             feeds,
             self.settings.candles,
+            self.settings.quotes,
             place(self.settings),
             history,
             lake_sink,

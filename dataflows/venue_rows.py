@@ -73,14 +73,8 @@ class VenueRows:
     unread: Sequence[Quarantined] = ()
 
 
-def tell(
-    state: VenueState | None, block: RecordBlock, heard: Heard, interval: int
-) -> tuple[VenueState, VenueRows | None]:
-    """Give what the records of a block show to be rows; ``interval`` is that of the conflation in µs.
-
-    None where there is nothing at all.
-    """
-    state = state or VenueState()
+def tell(state: VenueState, block: RecordBlock, heard: Heard, interval: int) -> tuple[VenueState, VenueRows]:
+    """Give what the records of a block show to be rows; ``interval`` is that of the conflation in µs."""
     quotes, unread = _placed_quotes(block.feed, heard.quotes)
     klines = _placed(block.feed, heard.klines, lambda kline: kline.start, unread)
     mark_prices = _placed(block.feed, heard.mark_prices, lambda price: price.time, unread)
@@ -92,8 +86,6 @@ def tell(
     told = [batch for batch in (conflated.quotes, conflated.mark_prices, closed) if batch is not None]
     if conflation is not state.conflation or candles is not state.klines or prices is not state.prices:
         state = replace(state, conflation=conflation, klines=candles, prices=prices)
-    if not told and not unread and conflated.known is None:
-        return state, None
     return state, VenueRows(told, conflated.known, unread)
 
 
