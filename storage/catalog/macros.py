@@ -9,6 +9,14 @@ _CHOSEN = "candles c WHERE c.instrument = instrument AND c.timeframe = timeframe
 # Beside the candles, not a filter on them: where there are none, no filter would be asked.
 _CHECK = f"WHERE CASE WHEN timeframe IN ({_KNOWN}) THEN false ELSE error('{_UNKNOWN}') END"
 
+# Months have no fixed length. Nothing is older than 2009, so that rounding towards zero is rounding down.
+_LENGTH = " ".join(f"WHEN '{tf}' THEN {tf.micros}" for tf in TIMEFRAMES.values() if tf.micros)
+_SHIFT = f"CASE timeframe WHEN '1w' THEN {TIMEFRAMES['1w'].shift} ELSE 0 END"
+_BUCKET = (
+    "CASE WHEN timeframe = '1M' THEN date_trunc('month', q.ts) ELSE make_timestamptz((epoch_us(q.ts) - "
+    f"{_SHIFT}) // CASE timeframe {_LENGTH} END * CASE timeframe {_LENGTH} END + {_SHIFT}) END"
+)
+
 _START = ("start", "TIMESTAMP WITH TIME ZONE", "start of the candle, UTC")
 
 
@@ -74,6 +82,38 @@ MACROS = (
             ("price", "DOUBLE", "in quote asset"),
             ("size", "DOUBLE", "in the instrument's own unit"),
             ("side", "TINYINT", "taker's side: +1 buy, -1 sell"),
+        ),
+    ),
+    Macro(
+        "quote_as_of(instrument, at)",
+        "the last stored quote at or before a time",
+        "SELECT q.ts, q.bid, q.bid_size, q.ask, q.ask_size, q.spread"
+        ' FROM quotes q WHERE q.instrument = instrument AND q.ts <= CAST("at" AS TIMESTAMPTZ)'
+        " ORDER BY q.ts DESC, q.id DESC LIMIT 1",
+        (
+            ("ts", "TIMESTAMP WITH TIME ZONE", "event time, UTC"),
+            ("bid", "DOUBLE", "in quote asset; 0 where the side is empty"),
+            ("bid_size", "DOUBLE", "in the instrument's own unit"),
+            ("ask", "DOUBLE", "in quote asset; 0 where the side is empty"),
+            ("ask_size", "DOUBLE", "in the instrument's own unit"),
+            ("spread", "DOUBLE", "ask - bid; null where a side is empty"),
+        ),
+    ),
+    Macro(
+        "spread(instrument, timeframe)",
+        "how wide the stored quotes of each interval were; intervals without quotes are left out",
+        f"SELECT {_BUCKET} AS start, count(*) AS quotes, min(q.spread) AS narrowest,"  # noqa: S608
+        " avg(q.spread) AS mean, max(q.spread) AS widest,"
+        " avg(q.spread / ((q.bid + q.ask) / 2)) AS relative"
+        " FROM quotes q WHERE q.instrument = instrument AND q.spread IS NOT NULL GROUP BY ALL"
+        f" UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL {_CHECK} ORDER BY start",
+        (
+            ("start", "TIMESTAMP WITH TIME ZONE", "start of the interval, UTC"),
+            ("quotes", "BIGINT", "number of stored quotes with both sides"),
+            ("narrowest", "DOUBLE", "smallest ask - bid, in quote asset"),
+            ("mean", "DOUBLE", "mean ask - bid over the quotes"),
+            ("widest", "DOUBLE", "largest ask - bid"),
+            ("relative", "DOUBLE", "mean of (ask - bid) / mid; 0.0001 is one basis point"),
         ),
     ),
 )

@@ -56,6 +56,66 @@ VIEWS = (
             ("revision", "INTEGER", "0 as first written; higher after late trades or a repair"),
         ),
     ),
+    View(
+        "quotes",
+        "best bid and ask: of each interval of receipt (setting quotes.interval_ms) the last; filter on ts",
+        "SELECT q.instrument, q.ts, q.received, q.id, q.bid, q.bid_size, q.ask, q.ask_size,"
+        # The difference of two decimals of 15 digits, without what their doubles add to it.
+        " CASE WHEN q.bid > 0 AND q.ask > 0"
+        " THEN round(q.ask - q.bid, 14 - floor(log10(greatest(q.bid, q.ask)))::INTEGER) END AS spread"
+        " FROM lake.quotes q",
+        (
+            ("instrument", "VARCHAR", "venue:BASE-QUOTE, with -PERP or -YYYYMMDD for derivatives"),
+            ("ts", _TIME, "event time of the venue, UTC; the time of receipt where it sends none"),
+            ("received", _TIME, "when it was received, UTC"),
+            ("id", "BIGINT", "orders the updates of one instrument; 0 where the venue has none"),
+            ("bid", "DOUBLE", "highest price that somebody buys at; 0 where nobody does"),
+            ("bid_size", "DOUBLE", "how much is bought there, in the instrument's own unit"),
+            ("ask", "DOUBLE", "lowest price that somebody sells at; 0 where nobody does"),
+            ("ask_size", "DOUBLE", "how much is sold there, in the instrument's own unit"),
+            ("spread", "DOUBLE", "ask - bid in quote asset, below 0 for a crossed book; null where a side is empty"),
+        ),
+    ),
+    View(
+        "venue_candles",
+        "the venue's own candles once they are closed, for comparison with candles; filter on timeframe",
+        'SELECT v.instrument, v.timeframe, v.start, v.received, v."open", v.high, v.low, v."close", v.volume,'
+        " v.quote_volume, v.trade_count, v.taker_buy_volume FROM lake.venue_candles v"
+        " QUALIFY row_number() OVER (PARTITION BY v.instrument, v.timeframe, v.start ORDER BY v.received DESC) = 1",
+        (
+            ("instrument", "VARCHAR", "venue:BASE-QUOTE, with -PERP or -YYYYMMDD for derivatives"),
+            ("timeframe", "VARCHAR", "one that a kline channel was recorded of"),
+            ("start", _TIME, "start of the interval, UTC"),
+            ("received", _TIME, "when its last version was received, UTC; what was told again counts last"),
+            ("open", "DOUBLE", "as the venue tells it; so are the others"),
+            ("high", "DOUBLE", "highest price"),
+            ("low", "DOUBLE", "lowest price"),
+            ("close", "DOUBLE", "last price"),
+            ("volume", _SUM, "traded size, exact, in the instrument's own unit"),
+            ("quote_volume", _SUM, "sum of price x size; null where the venue does not tell it"),
+            ("trade_count", "BIGINT", "number of trades; null where the venue does not tell it"),
+            ("taker_buy_volume", _SUM, "the part whose taker bought; null where the venue does not tell it"),
+        ),
+    ),
+    View(
+        "mark_prices",
+        "what derivatives are marked at: of each interval of receipt (setting quotes.interval_ms) the last",
+        'SELECT m.instrument, m.ts, m.received, m.mark, m."index", m.funding_rate, m.next_funding'
+        " FROM lake.mark_prices m",
+        (
+            ("instrument", "VARCHAR", "venue:BASE-QUOTE, with -PERP or -YYYYMMDD for derivatives"),
+            ("ts", _TIME, "event time of the venue, UTC"),
+            ("received", _TIME, "when it was received, UTC"),
+            ("mark", "DOUBLE", "the price that positions are valued at, in quote asset; null before it was told"),
+            ("index", "DOUBLE", "the price of the index behind it; null before it was told"),
+            (
+                "funding_rate",
+                "DOUBLE",
+                "share of a position's value that longs pay to shorts; null before it was told",
+            ),
+            ("next_funding", _TIME, "when it is paid, UTC; null before it was told"),
+        ),
+    ),
     _ledger(
         "signals",
         "decisions of runs, each stored once",
