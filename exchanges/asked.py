@@ -1,7 +1,7 @@
 """What a connection was asked, and what of it the venue has answered; without I/O and without a clock."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -30,7 +30,6 @@ class Verdict(NamedTuple):
     words: str
 
 
-_NOTHING = Verdict((), (), "")
 _NOT_LISTED = "not among those that the venue took in"
 
 
@@ -39,26 +38,36 @@ class _Question:
     wish: Wish
     pending: dict[str, None]
     heard: float | None = None
+    in_parts: bool = False
+    errors: int = 0
+    words: str = ""
 
-    def verdict(self, refused: Sequence[str], again: Sequence[str], words: str) -> Verdict:
+    def verdict(self, refused: Iterable[str] = (), again: Iterable[str] = (), words: str = "") -> Verdict:
         if self.wish.method == "UNSUBSCRIBE":
-            return _NOTHING
-        return Verdict(tuple(refused), tuple(again), words)
+            return Verdict((), (), "")
+        return Verdict(tuple(refused), tuple(again), words or self.words)
+
+    def answered(self, streams: Collection[str], now: float) -> None:
+        self.pending = {one: None for one in self.pending if one not in streams}
+        self.heard, self.in_parts = now, True
 
 
 class Asked:
     """Match answers with the messages that were sent, in order; answers may name streams or not.
 
-    An answer without streams is of the oldest message. One that names streams is of the oldest message that waits
-    for one of them: one stream of several (OKX, an answer each; the others are still to be answered), or the list
-    of all that were accepted (Deribit). Numbers of messages are not looked at: venues repeat them, or not.
+    An answer that names streams is of the oldest message that waits for one of them: one stream of several (OKX, an
+    answer each; the others are still to come), or the list of all that were accepted (Deribit). An answer without
+    streams is of the oldest message. Numbers of messages are not looked at: venues repeat them, or not.
 
-    A refusal that does not say what it refuses counts for a message of one stream; the streams of a longer one
-    are to be asked for again in parts, so that one that is gone does not take the others down.
+    A refusal that does not say what it refuses counts for a message of one stream; the streams of a longer one are
+    to be asked for again in parts, so that one that is gone does not take the others down. Where the venue answers
+    that message stream by stream, those are refused for which no answer is left. ``whole`` says that a message has
+    one answer; else the first such answer shows it, and a refusal before that waits for what comes next.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, whole: bool = False) -> None:
         self._questions: deque[_Question] = deque()
+        self._whole = whole
 
     def __bool__(self) -> bool:
         return bool(self._questions)
@@ -71,53 +80,86 @@ class Asked:
         """Wait for no answer any more."""
         self._questions.clear()
 
-    def answered(self, message: Ack | ErrorReply, now: float) -> Verdict | None:
+    def answered(self, message: Ack | ErrorReply, now: float) -> list[Verdict] | None:
         """Take an answer; None where it is of nothing that was asked. ``now`` is seconds of any clock."""
-        question = self._of(message.streams)
         if isinstance(message, Ack):
-            return None if question is None else self._accepted(question, message.streams, now)
+            if message.streams is None or len(message.streams) != 1:
+                return self._whole_accepted(message.streams)
+            return self._one_accepted(message.streams, now)
         words = f"{message.code}: {' '.join(message.message[:160].split())}"
-        if message.streams:
-            if question is None:
-                # Taken in once, and gone now.
-                return Verdict(message.streams, (), words)
-            return self._part_refused(question, message.streams, words, now)
-        if question is None or not question.wish.streams:
+        if message.streams is None:
+            return self._something_refused(words, now)
+        if not message.streams:
             return None
-        self._questions.remove(question)
-        pending = tuple(question.pending)
-        if len(question.wish.streams) == 1:
-            return question.verdict(pending, (), words)
-        return question.verdict((), pending, words)
+        question = self._waiting_for(message.streams)
+        if question is None:
+            # Taken in once, and gone now.
+            return [Verdict(message.streams, (), words)]
+        question.answered(message.streams, now)
+        return [question.verdict(message.streams, (), words), *self._finished(question)]
 
     def overdue(self, since: float) -> list[Verdict]:
         """Give up messages whose last answer came before ``since`` and left streams out; they are asked for again."""
         late = [one for one in self._questions if one.heard is not None and one.heard < since]
+        # Of several refusals each may have been of a message.
+        more = sum(one.errors - 1 for one in late if one.errors and not one.in_parts)
+        late += [one for one in self._questions if one.heard is None][:more]
         for question in late:
             self._questions.remove(question)
-        return [question.verdict((), tuple(question.pending), "") for question in late]
+        return [question.verdict((), question.pending) for question in late]
 
-    def _of(self, streams: tuple[str, ...] | None) -> _Question | None:
-        if not streams:
-            return self._questions[0] if self._questions else None
+    def _whole_accepted(self, streams: tuple[str, ...] | None) -> list[Verdict] | None:
+        verdicts = [] if self._whole else self._one_answer_each()
+        question = self._waiting_for(streams) if streams else self._first()
+        if question is None:
+            return verdicts or None
+        self._questions.remove(question)
+        left = () if streams is None else [one for one in question.pending if one not in streams]
+        return [*verdicts, question.verdict(left, (), _NOT_LISTED)]
+
+    def _one_accepted(self, streams: tuple[str, ...], now: float) -> list[Verdict] | None:
+        question = self._waiting_for(streams)
+        if question is None:
+            return None
+        question.answered(streams, now)
+        return self._finished(question)
+
+    def _something_refused(self, words: str, now: float) -> list[Verdict] | None:
+        question = next((one for one in self._questions if self._whole or one.errors < len(one.pending)), None)
+        if question is None or not question.wish.streams:
+            return [] if self._questions and self._questions[0].errors else None
+        question.heard, question.words, question.errors = now, words, question.errors + 1
+        if self._whole or len(question.wish.streams) == 1:
+            return [self._refused_whole(question)]
+        return self._finished(question)
+
+    def _finished(self, question: _Question) -> list[Verdict]:
+        """Conclude a message that has its last answer: one of each stream, or one at all."""
+        counted = question.in_parts and question.errors >= len(question.pending)
+        if question.pending and not counted and not self._whole:
+            return []
+        self._questions.remove(question)
+        return [question.verdict(question.pending) if counted else question.verdict((), question.pending)]
+
+    def _one_answer_each(self) -> list[Verdict]:
+        """Learn that a message has one answer: what was answered in part is over, each refusal was of a message."""
+        self._whole = True
+        verdicts = [self._finished(one) for one in list(self._questions) if one.in_parts]
+        refused = list(self._questions)[: sum(one.errors for one in self._questions)]
+        return [*(found for one in verdicts for found in one), *map(self._refused_whole, refused)]
+
+    def _refused_whole(self, question: _Question) -> Verdict:
+        self._questions.remove(question)
+        if len(question.wish.streams) == 1:
+            return question.verdict(question.pending)
+        return question.verdict((), question.pending)
+
+    def _waiting_for(self, streams: tuple[str, ...]) -> _Question | None:
         named = set(streams)
         return next((one for one in self._questions if not named.isdisjoint(one.pending)), None)
 
-    def _accepted(self, question: _Question, streams: tuple[str, ...] | None, now: float) -> Verdict:
-        left = [] if streams is None else [one for one in question.pending if one not in streams]
-        if left and streams is not None and len(streams) == 1:
-            question.pending, question.heard = dict.fromkeys(left), now
-            return _NOTHING
-        self._questions.remove(question)
-        return question.verdict(left, (), _NOT_LISTED)
-
-    def _part_refused(self, question: _Question, streams: tuple[str, ...], words: str, now: float) -> Verdict:
-        left = [one for one in question.pending if one not in streams]
-        if left:
-            question.pending, question.heard = dict.fromkeys(left), now
-        else:
-            self._questions.remove(question)
-        return question.verdict(streams, (), words)
+    def _first(self) -> _Question | None:
+        return self._questions[0] if self._questions else None
 
 
 def capacity(venue: Venue) -> int:

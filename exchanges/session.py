@@ -54,7 +54,7 @@ class Session:
         self._changed, self._answered = asyncio.Event(), asyncio.Event()
         self._outbox: asyncio.Queue[Wish] = asyncio.Queue()
         self._sending = False
-        self._asked = Asked()
+        self._asked = Asked(whole=not venue.subscribing.acknowledged)
         self._held: dict[str, None] = {}
         self._kinds: set[bytes] = set()
         self.ask("SUBSCRIBE", tuple(wanted()))
@@ -231,11 +231,11 @@ class Session:
         elif isinstance(message, Shutdown) and not self.announced.done():
             self.announced.set_result(None)
         elif isinstance(message, Ack | ErrorReply):
-            verdict = self._asked.answered(message, self._clock())
-            if verdict is not None:
-                self._heed_verdict(verdict)
-            elif isinstance(message, ErrorReply):
+            verdicts = self._asked.answered(message, self._clock())
+            if verdicts is None and isinstance(message, ErrorReply):
                 self.fail(f"refused: {message.code}: {' '.join(message.message[:160].split())}")
+            for verdict in verdicts or ():
+                self._heed_verdict(verdict)
             self._changed.set()
             self._answered.set()
 
