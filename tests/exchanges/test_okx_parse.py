@@ -230,7 +230,7 @@ def test_thousands_of_mutated_frames_give_messages_or_are_refused() -> None:
     for _ in range(5000):
         frame = bytearray(dice.choice(ALL))
         for _ in range(dice.randint(1, 3)):
-            at = dice.randrange(len(frame))
+            at = dice.randrange(len(frame) + 1)
             frame[at : at + dice.randint(0, 3)] = dice.choice(
                 [b"", b'"', b",", b"0", b"9", b"-", b"\xff", b"{", b"]"]
             )
