@@ -18,6 +18,7 @@ from simulator.okx.frames import candle_row, trade_rows
 from simulator.trade_pages import newest, reverse
 from simulator.venue_market import VenueMarket
 
+_PER = 2.0
 _BARS = 1440
 """Candles that /market/candles looks back."""
 
@@ -26,7 +27,7 @@ def endpoints(dialect: Dialect) -> list[Endpoint]:
     """Give the requests that are answered, with OKX's limits."""
 
     def endpoint(path: str, answer: Callable[[Dialect, Asked], list[Any]], requests: int) -> Endpoint:
-        return Endpoint(f"/api/v5{path}", partial(_enveloped, dialect, answer), requests, 2.0)
+        return Endpoint(f"/api/v5{path}", partial(_enveloped, dialect, answer), requests, _PER)
 
     return [
         endpoint("/public/time", _time, 10),

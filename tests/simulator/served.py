@@ -4,16 +4,20 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 import httpx
 from websockets.sync.client import ClientConnection, connect
 
 from core.timeframes import HOUR
 from simulator.clock import MarketClock
+from simulator.dialect import Dialect
+from simulator.dialects import SPOKEN
 from simulator.exchange import Rules, SimulatedExchange
+from simulator.interference import Interference
 from simulator.listing import LISTINGS
 from simulator.market import InventedMarket
 from simulator.server import serve
@@ -29,6 +33,18 @@ def invented_hour() -> ColumnsTape:
     perpetual = replace(ether, instrument=replace(ether.instrument, expiry="PERP"))
     market = InventedMarket(1, (bitcoin, perpetual))
     return ColumnsTape([one.instrument for one in market.listings], list(market.trades(HOUR)))
+
+
+def every_kind_hour() -> ColumnsTape:
+    """An hour of a spot market, of a linear perpetual and of an inverse one."""
+    bitcoin, ether, solana = LISTINGS
+    perpetual = replace(ether.instrument, expiry="PERP")
+    inverse = replace(
+        solana.instrument, quote="USD", expiry="PERP", native="SOLUSD", lot=Decimal(1), size_unit="quote"
+    )
+    listings = (bitcoin, replace(ether, instrument=perpetual), replace(solana, instrument=inverse))
+    market = InventedMarket(2, listings)
+    return ColumnsTape([one.instrument for one in listings], list(market.trades(HOUR)))
 
 
 @dataclass
@@ -62,7 +78,13 @@ class Served:
 
 @contextmanager
 def served(
-    tape: Tape, start: int | None = None, shift: int = 0, rules: Rules | None = None, send_buffer: int = 0
+    tape: Tape,
+    start: int | None = None,
+    shift: int = 0,
+    rules: Rules | None = None,
+    send_buffer: int = 0,
+    dialects: Sequence[Callable[[SimulatedExchange], Dialect]] = SPOKEN,
+    interference: Interference | None = None,
 ) -> Iterator[Served]:
     hand = [0.0]
     clock = MarketClock(1.0, tape.start if start is None else start, shift, monotonic=lambda: hand[0])
@@ -76,7 +98,8 @@ def served(
 
     def run() -> None:
         try:
-            serve(exchange, [listener], ready.set, stop)
+            spoken = [dialect(exchange) for dialect in dialects]
+            serve(exchange, [listener], ready.set, stop, spoken, interference)
         except BaseException as error:  # noqa: BLE001 - raised below, in the test's own thread
             failed.append(error)
             ready.set()
