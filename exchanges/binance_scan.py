@@ -20,9 +20,8 @@ Ints: TypeAlias = NDArray[np.int64]
 TRADE, AGGREGATE, QUOTE, DEPTH = range(4)
 """What a frame is."""
 
-SENT, TIME, SYMBOL, ID, PRICE, SIZE, BID, BID_SIZE, ASK, ASK_SIZE, FIRST, LAST, MAKER, PASSED, LEVELS, MORE = range(
-    1, 17
-)
+SENT, TIME, SYMBOL, ID, PRICE, SIZE, BID, BID_SIZE, ASK, ASK_SIZE = range(1, 11)
+FIRST, LAST, MAKER, PASSED, LEVELS, MORE = range(11, 17)
 """Opcodes of the shapes. What is read of the first thirteen stands in ``got`` at the same index."""
 
 _LENGTH, _HASH, _VALUE, _DECIMALS = range(17, 21)
@@ -30,17 +29,8 @@ _PLACES = 20
 """How far behind a price or size in ``got`` its decimals stand."""
 
 # Limits and shapes come as arguments: numba does not compile a cached kernel again when another file changes.
-(
-    _FIRST_ID,
-    _MAX_FILLS,
-    _EARLIEST,
-    _LATEST,
-    _PRICE_BELOW,
-    _SIZE_BELOW,
-    _VALUE_UP_TO,
-    _MANTISSA_BELOW,
-    _MAX_DECIMALS,
-) = range(9)
+_FIRST_ID, _MAX_FILLS, _EARLIEST, _LATEST = range(4)
+_PRICE_BELOW, _SIZE_BELOW, _VALUE_UP_TO, _MANTISSA_BELOW, _MAX_DECIMALS = range(4, 9)
 
 _POWERS = np.array([float(10**k) for k in range(19)])
 _PREFIX, _DATA = np.frombuffer(b'{"stream":"', np.uint8), np.frombuffer(b'","data":', np.uint8)
@@ -158,9 +148,8 @@ def _match(data: Bytes, at: int, codes: Bytes, low: int, high: int, limits: Ints
         elif code == SYMBOL:
             at = _symbol(data, at, got)
         elif code == MAKER:
-            after = _literal(data, at, _TRUE)
-            got[MAKER] = after >= 0
-            at = after if after >= 0 else _literal(data, at, _FALSE)
+            got[MAKER] = _literal(data, at, _TRUE) >= 0
+            at = max(_literal(data, at, _TRUE), _literal(data, at, _FALSE))
         elif code == LEVELS:
             at = _levels(data, at)
         elif code == MORE:
@@ -273,9 +262,7 @@ def _more(data: Bytes, at: int, got: Ints) -> int:
     # The members M, nq and st, each there or not, in this order.
     after = _literal(data, at, _MARKET)
     if after >= 0:
-        at = _literal(data, after, _TRUE)
-        if at < 0:
-            at = _literal(data, after, _FALSE)
+        at = max(_literal(data, after, _TRUE), _literal(data, after, _FALSE))
         if at < 0:
             return -1
     after = _literal(data, at, _NOTIONAL)
@@ -293,9 +280,8 @@ def _within(kind: int, limits: Ints, got: Ints) -> bool:
     # Parse multiplies exactly; a thousandth below its bound, rounding cannot matter.
     decimals = got[PRICE + _PLACES] + got[SIZE + _PLACES]
     value = _number(got, PRICE) * _number(got, SIZE)
-    if not 0 < value <= 0.999 * limits[_VALUE_UP_TO] or decimals > limits[_MAX_DECIMALS]:
-        return False
-    return bool(kind == TRADE or 0 <= got[LAST] - got[FIRST] < limits[_MAX_FILLS])
+    bounded = 0 < value <= 0.999 * limits[_VALUE_UP_TO] and decimals <= limits[_MAX_DECIMALS]
+    return bool(bounded and (kind == TRADE or 0 <= got[LAST] - got[FIRST] < limits[_MAX_FILLS]))
 
 
 @njit(cache=True, nogil=True)
