@@ -8,12 +8,14 @@ from msgspec import Raw
 from core.errors import MalformedFrame
 from core.instruments import Instrument
 from core.records import VenueCandles
+from core.timeframes import TIMEFRAMES
 from core.trades import TradeBatch
 from exchanges import bounds, deribit_symbols
 from exchanges import deribit_wire as wire
 from exchanges.answers import read_answer
 from exchanges.deribit_frames import read_candle, read_trade
 from exchanges.json_numbers import number_text
+from exchanges.kline_page import kline_page
 from exchanges.trade_page import trade_page
 
 _VENUE = "Deribit"
@@ -79,10 +81,5 @@ def read_candles(instrument: Instrument, timeframe: str, payload: bytes) -> Venu
     columns = chart.ticks, chart.open, chart.high, chart.low, chart.close, chart.volume, chart.cost
     if len({len(column) for column in columns}) != 1:
         raise MalformedFrame("the columns of a chart differ in length")
-    rows: list[tuple[int, str, str, str, str, str, str, int, str]] = []
-    for values in zip(*columns, strict=True):
-        row = read_candle(wire.Candle(*values), instrument, timeframe)
-        if rows and row[0] <= rows[-1][0]:
-            raise MalformedFrame(f"kline {timeframe} at {row[0]} does not come after the one before it")
-        rows.append((*row, 0, "0"))
-    return VenueCandles(instrument.name, timeframe, rows)
+    candles = (read_candle(wire.Candle(*values), instrument) for values in zip(*columns, strict=True))
+    return kline_page(instrument.name, TIMEFRAMES[timeframe], candles)

@@ -14,13 +14,13 @@ from msgspec import UNSET, Raw
 
 from core.errors import MalformedFrame
 from core.instruments import Instrument
-from core.timeframes import timeframe
+from core.timeframes import TIMEFRAMES
 from exchanges import bounds
 from exchanges import deribit_wire as wire
 from exchanges.deribit_symbols import is_inverse
 from exchanges.json_names import refuse_repeated_names
 from exchanges.json_numbers import number_text
-from exchanges.klines_check import check_kline
+from exchanges.kline_page import Candle, checked
 from exchanges.messages import Ack, ErrorReply, Kline, MarkPrice, Message, Ping, Quote, Trade
 from exchanges.trade_page import Row
 
@@ -180,15 +180,14 @@ def _candle(told: _Told) -> list[Message]:
     if told.refined not in _TIMEFRAMES:
         raise MalformedFrame(f"unknown resolution {told.refined[:20]!r}")
     name = _TIMEFRAMES[told.refined]
-    candle = read_candle(msgspec.json.decode(told.data, type=wire.Candle), told.instrument, name)
-    start, open_, high, low, close, volume, cost = candle
+    k = checked(read_candle(msgspec.json.decode(told.data, type=wire.Candle), told.instrument), TIMEFRAMES[name])
     return [
         Kline(
             told.instrument.name,
             name,
-            start,
+            k.start,
             told.received_at,
-            *(open_, high, low, close, volume, cost),
+            *(k.open, k.high, k.low, k.close, k.volume, k.quote_volume),
             trade_count=None,
             taker_buy_volume=None,
             taker_buy_quote_volume=None,
@@ -222,26 +221,24 @@ def read_trade(row: wire.TradeRow, symbol: str) -> Row:
     return number, bounds.micros(row.timestamp, "trade time"), price, size, row.direction
 
 
-def read_candle(candle: wire.Candle, instrument: Instrument, name: str) -> tuple[int, str, str, str, str, str, str]:
-    """Give start, open, high, low, close, volume and quote volume of a candle of timeframe ``name``.
+def read_candle(row: wire.Candle, instrument: Instrument) -> Candle:
+    """Give a candle, its values not yet checked.
 
-    ``volume`` is in the unit of the trades' sizes: where that is the quote asset, it is Deribit's ``cost``. Both are
-    sums of doubles: what they have beyond 18 decimals is rounding error and is rounded away.
+    ``volume`` is in the unit of the trades' sizes: where they are US dollars, it is Deribit's ``cost``. Both are sums
+    of doubles: what they have beyond 18 decimals is rounding error and is rounded away.
     """
-    length, start = timeframe(name), bounds.micros(candle.tick, "start of the kline")
-    sides = (candle.open, "open"), (candle.high, "high"), (candle.low, "low"), (candle.close, "close")
+    start = bounds.micros(row.tick, "start of the kline")
+    sides = (row.open, "open"), (row.high, "high"), (row.low, "low"), (row.close, "close")
     open_, high, low, close = (number_text(raw, what) for raw, what in sides)
-    check_kline(length, start, open_, high, low, close)
-    volume, cost = _sum(candle.volume, "volume"), _sum(candle.cost, "cost")
-    return start, open_, high, low, close, cost if is_inverse(instrument) else volume, cost
+    volume, cost = _sum(row.volume, "volume"), _sum(row.cost, "cost")
+    return Candle(start, open_, high, low, close, cost if is_inverse(instrument) else volume, cost)
 
 
 def _sum(raw: Raw, what: str) -> str:
     text = number_text(raw, what)
-    if len(text.partition(".")[2]) > bounds.MAX_DECIMALS:
-        text = format(Decimal(text).quantize(_LAST_KEPT, context=_WIDE), "f")
-    bounds.total(text, what)
-    return text
+    if len(text.partition(".")[2]) <= bounds.MAX_DECIMALS:
+        return text
+    return format(Decimal(text).quantize(_LAST_KEPT, context=_WIDE), "f")
 
 
 def _check_symbol(named: str, symbol: str) -> None:

@@ -181,7 +181,7 @@ def test_the_first_bytes_tell_data_from_everything_else() -> None:
         (QUOTE, b'"best_bid_price":92288.0,', b"", "best_bid_price"),
         (KLINE, b'"tick":1767200040000', b'"tick":1767200040001', "no start of that timeframe"),
         (KLINE, b'"low":87465.0', b'"low":87475.0', "beyond its low or high"),
-        (KLINE, b'"cost":83970.0', b'"cost":-1.0', "cost '-1.0' is not a plain"),
+        (KLINE, b'"cost":83970.0', b'"cost":-1.0', "volume '-1.0' is not a plain"),
         (KLINE, b"BTC-PERPETUAL.1", b"BTC-PERPETUAL.10", "unknown resolution '10'"),
         (KLINE, b"chart.trades", b"chart.quotes", "unknown channel"),
         (TICKER, b'"mark_price":92287.11', b'"mark_price":0.0', "mark price '0.0' is not above"),

@@ -173,7 +173,7 @@ def total(reader, payload: bytes) -> None:
         ("trades", '"result"', '"error": {"code": 10028, "message": "too_many_requests"}, "x"', "required field"),
         ("chart", '"open": [4963.42, ', '"open": [', "differ in length"),
         ("chart", '"status": "ok"', '"status": "error"', "enum"),
-        ("chart", "1554373860000", "1554373800000", "does not come after"),
+        ("chart", "1554373860000", "1554373800000", "stands twice in a page"),
         ("chart", "1554373860000", "1554373860001", "no start"),
         ("chart", "4728.94", "6000.0", "beyond its low or high"),
         ("instruments", '"BTC-27MAR26", ', '"BTC-PERPETUAL", ', "stands twice"),
