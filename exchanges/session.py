@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 import structlog
 
 from core.errors import MalformedFrame, TransientError
+from exchanges.allowance import Allowance
 from exchanges.asked import Asked, Method, Verdict, Wish, halves, wishes
 from exchanges.messages import Ack, ErrorReply, Kline, MarkPrice, Message, Ping, Quote, Shutdown, Trade
 from exchanges.sink import Sink
@@ -145,6 +146,7 @@ class Session:
             self.last_data += waited
 
     async def _send(self) -> None:
+        share = _share(self._venue)
         try:
             for text in self._subscribing.opening:
                 await self._socket.send(text)
@@ -152,6 +154,9 @@ class Session:
                 wish = await self._next()
                 self._sending = True
                 for text in self._texts(wish):
+                    while (pause := share.wait(1, self._clock())) > 0:
+                        await asyncio.sleep(pause)
+                    share.take(1, self._clock())
                     await self._socket.send(text)
                     self._asked.sent(wish)
                     self.quiet_since = self._clock()
@@ -257,3 +262,11 @@ class Session:
     def _release(self, streams: Sequence[str]) -> None:
         for stream in streams:
             self._held.pop(stream, None)
+
+
+def _share(venue: Venue) -> Allowance:
+    """Give what of the limit is for subscriptions: a heartbeat of ours may not have to wait for them."""
+    limits, beats = venue.limits, 0
+    if venue.heartbeat.by == "client":
+        beats = min(limits.messages - 1, int(limits.messages_per / venue.heartbeat.interval) + 1)
+    return Allowance(limits.messages - beats, limits.messages_per)

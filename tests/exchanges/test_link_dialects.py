@@ -11,6 +11,7 @@ from dialects import DialectServer, dialect, say
 
 from exchanges import session, stale_streams
 from exchanges.asked import capacity
+from exchanges.venue import Heartbeat
 
 NAMES = ("BTC-USDT", "ETH-USDT", "SOL-USDT")
 BTC, ETH, SOL = STREAMS = ("btcusdt@trade", "ethusdt@trade", "solusdt@trade")
@@ -62,6 +63,24 @@ def test_a_test_request_is_answered_before_what_waits_to_be_sent(linked, sink_ty
 
     asyncio.run(run())
     assert "lost" not in sink.marks()[:-1]
+
+
+def test_our_heartbeats_do_not_wait_for_subscriptions(linked, sink_type) -> None:
+    sink, server = sink_type(quiet=True), DialectServer("whole")
+
+    async def run() -> None:
+        limits = {"messages": 10, "messages_per": 1.0, "streams_per_message": 1}
+        heartbeat = Heartbeat("client", interval=0.2, timeout=5, payload="ping")
+        async with (
+            server.serving() as port,
+            linked(port, sink, market=dialect("whole"), heartbeat=heartbeat, **limits) as link,
+        ):
+            await link.change("SUBSCRIBE", [f"s{number}@trade" for number in range(30)])
+            await until(lambda: server.texts and len(server.asked()) >= 6)
+
+    asyncio.run(run())
+    sixth = [at for at, text in enumerate(server.texts[0]) if text != "ping"][5]
+    assert server.texts[0][:sixth].count("ping") >= 4
 
 
 def test_mark_prices_are_data(linked, sink_type) -> None:
