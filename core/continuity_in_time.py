@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from core.continuity import MOST_HOLES, PROVING, Continued, Run
 from core.gaps import Coverage, Gap
-from core.id_ranges import Hole, Range
+from core.id_ranges import Hole, Range, unknown
 from core.records import Mark, Reread
 from core.remembered import Remembered, tell_apart
 from core.timeframes import MINUTE
@@ -122,7 +122,7 @@ def mark(state: ContinuityInTime, told: Mark) -> tuple[ContinuityInTime, Continu
 def reread(state: ContinuityInTime, told: Reread) -> tuple[ContinuityInTime, Continued]:
     """Take what asking the venue again came to: a stretch is whole now, or it will never be."""
     found = Continued()
-    before = state.holes
+    before = state.proven
     if told.outcome == "unfillable":
         state = _declare(state, found, at_once=True)
         lost = [g for g in state.gaps if told.first <= g.last_id and g.first_id <= told.last and not g.unfillable]
@@ -136,7 +136,7 @@ def reread(state: ContinuityInTime, told: Reread) -> tuple[ContinuityInTime, Con
         # Asked while the connection was there already: what came after the answer comes over it.
         current = whole
     state = replace(state, ranges=_united((*state.ranges, whole)), current=current)
-    found.healed.extend((hole.after_ts, hole.before_ts) for hole in before if _meets(hole, whole))
+    found.healed.extend((first - 1, last + 1) for first, last in unknown(before, whole.first_id, whole.last_id))
     found.ranges = state.proven[-PROVING:]
     found.coverage.extend(_coverage(state, r) for r in state.proven if r.first_ts <= whole.last_ts <= r.last_ts)
     return _declare(state, found), found
@@ -199,10 +199,6 @@ def _united(ranges: Iterable[Range]) -> tuple[Range, ...]:
         else:
             united.append(one)
     return tuple(united)
-
-
-def _meets(hole: Hole, whole: Range) -> bool:
-    return whole.first_ts <= hole.last_id and hole.first_id <= whole.last_ts
 
 
 def _in(hole: Hole, gap: Gap) -> bool:

@@ -18,7 +18,16 @@ def rows(last_ids: list[int], fills: list[int], space: str = "merged") -> TradeB
     ids = np.array(last_ids, np.int64)
     ones, ts = np.ones(len(ids)), START + ids * STEP
     return TradeBatch(
-        NAME, space, ids, ts, ts, ones, ones, np.ones(len(ids), np.int8), np.array(fills, np.int32), np.arange(len(ids))
+        NAME,
+        space,
+        ids,
+        ts,
+        ts,
+        ones,
+        ones,
+        np.ones(len(ids), np.int8),
+        np.array(fills, np.int32),
+        np.arange(len(ids)),
     )
 
 

@@ -233,7 +233,9 @@ def test_what_is_called_proven_lacks_no_trade(events: list[tuple[str, int]]) -> 
     recording.pass_time(now + 200)
     for number in missing:
         if recording.taken and number > recording.taken[0]:
-            assert any(g.state != "repaired" and g.first_id <= at(number) <= g.last_id for g in recording.gaps.values())
+            assert any(
+                g.state != "repaired" and g.first_id <= at(number) <= g.last_id for g in recording.gaps.values()
+            )
 
 
 @settings(max_examples=60, deadline=None)
@@ -269,3 +271,13 @@ def test_a_trade_from_before_all_that_is_remembered_is_refused_live_and_taken_wh
 def test_the_id_space_decides_which_fold_it_is() -> None:
     assert isinstance(completeness.begun(NAME, SPACE, 1), ContinuityInTime)
     assert not isinstance(completeness.begun(NAME, "trade", 1), ContinuityInTime)
+
+
+def test_what_was_fetched_before_the_first_connection_is_proven_by_its_reread_alone() -> None:
+    recording = Recording()
+    recording.hear(list(range(0, 50)), live=False)
+    assert recording.state.proven == ()
+    found = recording.reread(at(0) + 1, at(49))
+    assert found.healed == [(at(0), at(49) + 1)]
+    assert recording.reread(at(3), at(60)).healed == [(at(49), at(60) + 1)]
+    assert recording.reread(at(3), at(60)).healed == []
