@@ -58,7 +58,8 @@ class TradesByDay(Protocol):
     def day_before(self, ts: int) -> int | None:
         """Give the last moment of the day before ``ts`` (µs since the epoch, UTC).
 
-        With it, and the same id, `Venue.older_trades_request` goes on. None where the venue goes no further back.
+        With it, and the same id (0: from the end of that day), `Venue.older_trades_request` goes on. None where the
+        venue goes no further back.
         """
         ...
 
@@ -183,11 +184,11 @@ async def back_to(
             ended = True
             break
         page = venue.read_trades(instrument, channel, await rest.get(request), (received or _now)())
-        if page is None and before is not None and isinstance(venue, TradesByDay):
-            day = venue.day_before(before[1])
+        if page is None and isinstance(venue, TradesByDay):
+            day = venue.day_before(before[1] if before else (received or _now)())
             if day is not None:
-                # Without trades that whole day.
-                before = before[0], day
+                # No more trades that whole day.
+                before = before[0] if before else 0, day
                 continue
         oldest = None if page is None else (int(page.ids[0]), int(page.ts.min()))
         if page is None or oldest is None or oldest == before:
@@ -196,7 +197,8 @@ async def back_to(
         pages.append(page)
         count += len(page)
         before = oldest
-        if len(pages) == 1 and len(page) < int(request.params.get("limit", request.params.get("count", 0))):
+        asked = int(request.params.get("limit", request.params.get("count", 0)))
+        if len(pages) == 1 and len(page) < asked and not isinstance(venue, TradesByDay):
             # Less than was asked for is all there ever was.
             before, ended = (before[0], 0), True
     if not pages:

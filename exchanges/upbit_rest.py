@@ -59,8 +59,8 @@ def trades(code: str, channel: str, first_id: int | None, start: int | None) -> 
 def older_trades(code: str, before: tuple[int, int], now: int) -> Request | None:
     """Ask for the trades before one on its UTC day; None where that was more than seven days ago.
 
-    ``before`` is (id, µs since the epoch, UTC). Raises `TransientError` at midnight, while it is not certain which
-    day the venue counts from: another day than meant would be read without a sign of it.
+    ``before`` is (id, µs since the epoch, UTC); with id 0, all of that day. Raises `TransientError` at midnight,
+    while it is not certain which day the venue counts from: another day than meant would be read without a sign.
     """
     days = now // DAY - before[1] // DAY
     if days > DAYS:
@@ -69,8 +69,12 @@ def older_trades(code: str, before: tuple[int, int], now: int) -> Request | None
         raise TransientError(
             "Upbit pages trades by the day, and the day is just changing: ask again in half a minute"
         )
-    params: dict[str, str | int] = {"market": code, "count": TRADES, "cursor": before[0]}
-    return Request("/v1/trades/ticks", {**params, "days_ago": days} if days > 0 else params, 1)
+    params: dict[str, str | int] = {"market": code, "count": TRADES}
+    if before[0]:
+        params["cursor"] = before[0]
+    if days > 0:
+        params["days_ago"] = days
+    return Request("/v1/trades/ticks", params, 1)
 
 
 def day_before(ts: int, now: int) -> int | None:

@@ -48,15 +48,12 @@ def test_trades_of_the_websocket(tick) -> None:
 @given(rows=st.lists(ticks, min_size=1, max_size=6, unique_by=lambda row: row["sequential_id"]))
 @settings(max_examples=60, deadline=None)
 def test_trades_of_rest(rows) -> None:
-    batch = UPBIT.read_trades(BTC, "trade", msgspec.json.encode(rows), 5)
-    theirs = sorted(
-        (reference().parse_trade(row, reference().safe_market("KRW-BTC")) for row in reversed(rows)),
-        key=lambda one: one["timestamp"],
-    )
+    batch, market = UPBIT.read_trades(BTC, "trade", msgspec.json.encode(rows), 5), reference().safe_market("KRW-BTC")
+    theirs = [reference().parse_trade(row, market) for row in reversed(rows)]
     columns = (batch.ids, batch.ts // 1000, batch.price, batch.size, batch.side)
     assert list(zip(*(column.tolist() for column in columns), strict=True)) == [
         (int(one["id"]), one["timestamp"], one["price"], one["amount"], {"buy": 1, "sell": -1}[one["side"]])
-        for one in theirs
+        for one in sorted(theirs, key=lambda one: one["timestamp"])
     ]
 
 
