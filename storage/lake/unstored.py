@@ -20,8 +20,13 @@ class Newest:
         self._known: dict[tuple[str, ...], int] = {}
 
     def surely_new(self, table: str, rows: pa.Table) -> bool:
-        """Tell whether all rows are newer than those that were added before; False where none were."""
-        return all(first > self._known.get(key, first) for key, first, _ in _spans(table, rows))
+        """Tell whether all rows are newer than those that were added before, and no candle stands there twice.
+
+        False where nothing was added before.
+        """
+        keys = [*TABLES[table].names, TABLES[table].time]
+        twice = table == "venue_candles" and rows.group_by(keys).aggregate([]).num_rows < rows.num_rows
+        return not twice and all(first > self._known.get(key, first) for key, first, _ in _spans(table, rows))
 
     def add(self, table: str, rows: pa.Table) -> None:
         """Note rows that are stored."""

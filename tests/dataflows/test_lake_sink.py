@@ -3,6 +3,7 @@
 import pickle
 import sys
 from concurrent.futures import Executor, Future
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 
 from core.candle_fold import CandleFold, flush, fold_trades
 from core.errors import IntegrityError, TransientError
+from core.klines import ClosedKline, KlineBatch
+from core.quotes import QuoteBatch
 from core.timeframes import TIMEFRAMES
 from core.trades import TradeBatch
-from dataflows.lake_sink import EPOCHS, PARTITION, LakePartition, LakeRows, LakeSink, Written
+from dataflows.lake_sink import EPOCHS, PARTITION, LakePartition, LakeRows, LakeSink, Pending, Written
 from dataflows.system import opened
 from storage.lake import LakeWriter
 
@@ -32,7 +35,10 @@ def system(tmp_path_factory):
 
 
 def history(instrument):
-    """Give the whole output of a feed: trades with the offsets 0, 1, 2, … and the candles that they close."""
+    """Give the whole output of a feed: trades with the offsets 0, 1, 2, … and what they let go.
+
+    That are the candles that they close, quotes, and candles of the venue.
+    """
     n = ROWS
     ts = T0 + np.arange(n) * 700_000
     trades = TradeBatch(
@@ -49,7 +55,17 @@ def history(instrument):
     )
     fold, folded = fold_trades(CandleFold.start(instrument, TIMEFRAMES["1s"], 0), trades)
     _, rest = flush(fold, n)
-    return trades, [folded.closed, rest.closed]
+    one = np.ones(n)
+    numbers = np.arange(n)
+    quotes = QuoteBatch((instrument,), np.zeros(n, np.int32), ts, ts, numbers, numbers + 1, one, one, one, one)
+    kept = slice(None, None, 5)
+    klines = KlineBatch(
+        tuple(
+            ClosedKline(instrument, "1m", t, t, 1.0, 1.0, 1.0, 1.0, Decimal(1), None, None, None) for t in ts[kept]
+        ),
+        numbers[kept],
+    )
+    return trades, [folded.closed, rest.closed, quotes, klines]
 
 
 def rows_between(feed, trades, candles, low, high):
@@ -57,7 +73,20 @@ def rows_between(feed, trades, candles, low, high):
     wanted = [
         batch.take(np.flatnonzero((batch.offset > low) & (batch.offset <= high))) for batch in (trades, *candles)
     ]
-    return LakeRows(feed, wanted[:1], wanted[1:], high)
+    return LakeRows(feed, wanted[:1], wanted[1:-2], high, wanted[-2:])
+
+
+def assert_stored_once(system, instrument, trades, candles):
+    """Assert that the lake holds of an instrument each row of its whole history, and no other."""
+    *closed, quotes, klines = candles
+    for table, number, wanted in (
+        ("trades", "trade_id", trades.ids.tolist()),
+        ("candles", "epoch_us(start)", [int(start) for batch in closed for start in batch.start]),
+        ("quotes", "id", quotes.ids.tolist()),
+        ("venue_candles", "epoch_us(start)", [row.start for row in klines.rows]),
+    ):
+        query = f"SELECT {number} FROM lake.{table} WHERE instrument = ? ORDER BY 1"
+        assert system.session.execute(query, [instrument]).fetchall() == [(one,) for one in wanted], table
 
 
 numbers = iter(range(10_000))
@@ -84,14 +113,7 @@ def test_rows_that_come_again_in_other_batches_are_stored_once(system, steps):
         if commits:
             partition.snapshot()
             reached = ROWS
-    stored = system.session.execute(
-        "SELECT trade_id FROM lake.trades WHERE instrument = ? ORDER BY trade_id", [instrument]
-    ).fetchall()
-    assert stored == [(i + 1,) for i in range(ROWS)]
-    closed = system.session.execute(
-        "SELECT epoch_us(start) FROM lake.candles WHERE instrument = ? ORDER BY start", [instrument]
-    ).fetchall()
-    assert closed == [(int(s),) for batch in candles for s in batch.start]
+    assert_stored_once(system, instrument, trades, candles)
     assert partition._writer.offsets()[feed] == ROWS
 
 
@@ -164,11 +186,7 @@ def test_epochs_that_were_pending_when_it_crashed_are_stored_once(system, crashe
     # Peace at last: what is still pending is committed by whoever comes next.
     last = LakeSink(lambda: LakeWriter(system.session.cursor(), PARTITION), Written())
     last.build_part("lake", PARTITION, store[-1][1]).snapshot()
-    query = "SELECT trade_id FROM lake.trades WHERE instrument = ? ORDER BY trade_id"
-    assert system.session.execute(query, [instrument]).fetchall() == [(i + 1,) for i in range(ROWS)]
-    query = "SELECT epoch_us(start) FROM lake.candles WHERE instrument = ? ORDER BY start"
-    stored = system.session.execute(query, [instrument]).fetchall()
-    assert stored == [(int(start),) for batch in candles for start in batch.start]
+    assert_stored_once(system, instrument, trades, candles)
 
 
 def test_small_epochs_are_committed_together_and_a_failed_commit_fails_a_later_epoch(system):
@@ -193,3 +211,18 @@ def test_small_epochs_are_committed_together_and_a_failed_commit_fails_a_later_e
     partition._underway.set_exception(TransientError("as the thread would have told"))
     with pytest.raises(TransientError):
         partition.snapshot()
+
+
+def test_what_an_earlier_version_has_left_pending_is_committed(system):
+    trades, candles = history("test:OLD-USDT")
+    rows = rows_between("old", trades, candles, -1, 10)
+    # Rows that were pickled before there was anything told beside them come back without that field.
+    old = object.__new__(LakeRows)
+    for name in ("feed", "trades", "candles", "reached"):
+        object.__setattr__(old, name, getattr(rows, name))
+    LakeSink(lambda: LakeWriter(system.session.cursor(), PARTITION), Written()).build_part(
+        "lake", PARTITION, Pending([old])
+    )
+    query = "SELECT count(*) FROM lake.trades WHERE instrument = 'test:OLD-USDT'"
+    assert system.session.execute(query).fetchone() == (11,)
+    assert LakeWriter(system.session.cursor(), PARTITION).offsets()["old"] == 10

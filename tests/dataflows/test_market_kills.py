@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from core.records import Mark
+from core.records import Kind, Mark, Record
 from core.timeframes import MINUTE
 from dataflows.system import opened
 from simulator.disturbance import Disturbance
@@ -36,10 +37,28 @@ def fill(data: Path, recording: Path) -> None:
     """Put the recording into the journal of a new data folder, and register its feed."""
     with opened(settings_of(data), "fill") as system:
         system.ledger.register_feed("invented", "simulated")
-        frames = recordings.frames([recording])
+        frames = with_quotes_and_candles(recordings.frames([recording]))
         while group := list(islice(frames, 2_000)):
             system.journal.append("invented", group)
         system.journal.append("invented", [Mark("ended").record(group[-1].received_at if group else 0)])
+
+
+def with_quotes_and_candles(frames: Iterator[Record]) -> Iterator[Record]:
+    """Let the venue tell quotes beside the trades, and each minute its candle."""
+    minute = 0
+    for number, record in enumerate(frames, 1):
+        yield record
+        if number % 3 == 0:
+            symbol = ("BTCUSDT", "ETHUSDT")[number % 2]
+            best = f'"b":"{100 + number % 7}.5","B":"1","a":"108","A":"{number}"'
+            yield Record(Kind.FRAME, record.received_at, f'{{"u":{number},"s":"{symbol}",{best}}}'.encode())
+        if record.received_at // MINUTE > minute:
+            start = (minute or record.received_at // MINUTE - 1) * MINUTE
+            minute = record.received_at // MINUTE
+            candle = f'"t":{start // 1000},"s":"BTCUSDT","i":"1m","f":1,"L":2,"n":2,"x":true'
+            sums = '"o":"1","c":"2","h":"2","l":"1","v":"3.5","q":"5","V":"1","Q":"2"'
+            told = f'{{"e":"kline","E":{start // 1000 + 60_000},"s":"BTCUSDT","k":{{{candle},{sums}}}}}'
+            yield Record(Kind.FRAME, record.received_at, told.encode())
 
 
 def start(role: str, data: Path) -> subprocess.Popen:
@@ -128,6 +147,8 @@ def test_the_run_that_is_left_alone_knows_exactly_what_was_disturbed(undisturbed
     assert rows["signals"]
     assert rows["gaps"]
     assert rows["unread"]
+    assert len(rows["quotes"]) > 2_000
+    assert len(rows["venue_candles"]) > 40
     assert rows["twice"] == [(0,)]
     assert not rows["dirty"]
     assert len(rows["unread"]) == len(truth.garbage)

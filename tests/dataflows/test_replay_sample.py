@@ -4,11 +4,12 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from core.settings import Settings
 from dataflows.replay import replay
-from storage import lake
+from storage import lake, recordings
 from storage.data_folder import DataFolder, lake_path
 from storage.ledger.ledger import Ledger
 from storage.ledger.server import serve
@@ -91,6 +92,24 @@ def test_all_minutes_but_the_first_and_the_last_are_complete(replayed):
     assert [complete for (complete,) in rows] == [False, *[True] * 10, False]
 
 
+def test_the_last_quote_of_each_second_is_stored(replayed, bitcoin):
+    settings, _ = replayed
+    last = {}
+    for record in recordings.frames(bitcoin):
+        if b"@bookTicker" in record.payload:
+            last[record.received_at // 1_000_000] = (record.received_at, msgspec.json.decode(record.payload)["data"])
+    rows = query(
+        settings,
+        "SELECT epoch_us(received), ts = received, id, bid, bid_size, ask, ask_size FROM lake.quotes ORDER BY ts",
+    )
+    assert rows == [
+        (received, True, told["u"], *(float(told[name]) for name in "bBaA")) for received, told in last.values()
+    ]
+    assert len(rows) == 651
+    assert all(row[3] < row[5] for row in rows)
+    assert all(a[0] < b[0] and a[2] < b[2] for a, b in pairwise(rows))
+
+
 def test_a_second_replay_and_the_other_order_change_nothing(replayed, bitcoin):
     settings, _ = replayed
     before = everything(settings)
@@ -108,7 +127,7 @@ def test_files_one_by_one_in_the_wrong_order_give_the_same_rows(replayed, bitcoi
         replay(other, [file], venue="binance")
     expected, found = everything(settings), everything(other)
     # The older day came late: its candles are revisions, in everything else they are the same.
-    for name in ("trades", "latest", "gaps", "coverage", "dirty", "twice"):
+    for name in ("trades", "latest", "quotes", "gaps", "coverage", "dirty", "twice"):
         assert found[name] == expected[name], name
 
 

@@ -143,6 +143,13 @@ def test_a_quote_that_has_no_place_in_time_is_not_stored(time: int) -> None:
     assert len(found) == (2 if time else 1)
 
 
+def test_what_an_earlier_version_knew_of_a_feed_is_gone_on_with() -> None:
+    block = RecordBlock.of("test", 5, [Tick(T0).record(T0)])
+    state, found = Decoder({"test": "binance"})({"binance:BTC-USDT": "trade"}, block)
+    assert [type(item).__name__ for item in found] == ["Arrivals", "Reached"]
+    assert state.known == {"binance:BTC-USDT": "trade"}
+
+
 prices = st.builds(
     MarkPrice,
     st.sampled_from(["bybit:BTC-USDT-PERP", "bybit:ETH-USDT-PERP"]),
