@@ -21,7 +21,7 @@ from dataflows.refold import COLUMNS, fold_stored
 from simulator.listing import LISTINGS
 from simulator.market import InventedMarket
 from storage.lake import data_files
-from storage.lake.order import trades_in_order
+from storage.lake.order import in_order
 
 TRADES = 20_000_000
 ROUNDS = 3
@@ -50,7 +50,7 @@ def store(folder: Path, trades: int) -> int:
 def write(folder: Path, batches: list[pa.RecordBatch]) -> None:
     # Files of a day are read in the order of their names.
     number = len(stored(folder))
-    for place, part in data_files.partitions("trades", trades_in_order(pa.Table.from_batches(batches))):
+    for place, part in data_files.partitions("trades", in_order("trades", pa.Table.from_batches(batches))):
         path = data_files.write(folder / place, part)
         path.rename(path.with_name(f"{number:04d}.parquet"))
 
