@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 _FORGIVEN = 10
-"""Refusals in a row before the first block."""
+"""Refusals before a block, less than a second apart: who waits after a refusal is not blocked."""
 _FIRST_BLOCK = 2.0
-_QUIET = 10.0
-"""Seconds without a refusal after which all is forgotten."""
+_QUIET = 60.0
+"""Seconds without a refusal after which earlier blocks are forgotten."""
 
 
 class Group(Mapping[str, str]):
@@ -37,7 +37,9 @@ class Group(Mapping[str, str]):
         """Count a refusal, and give for how many seconds it blocks the group: 0 while that is forgiven."""
         now = self._now()
         if now > self._last + _QUIET and not self.blocked():
-            self._refused, self._blocks = 0, 0
+            self._blocks = 0
+        if now >= self._last + 1:
+            self._refused = 0
         self._last = now
         self._refused += 1
         if self._refused > _FORGIVEN and not self.blocked():
