@@ -18,6 +18,7 @@ from core.settings import Settings
 from core.timeframes import MINUTE
 from exchanges.registry import venue as venue_named
 from simulator.clock import MarketClock
+from simulator.dialects import addresses
 from simulator.exchange import SimulatedExchange
 from simulator.server import serve
 from simulator.tapes.bar_files import read_bars
@@ -59,10 +60,11 @@ def simulate(
     port: Annotated[int | None, typer.Option(min=0, max=65_535, help="On loopback; 0 takes a free one.")] = None,
     history: Annotated[str | None, typer.Option(help="How much past an invented market has, as 24h.")] = None,
 ) -> None:
-    """Serve an exchange on this machine that speaks Binance's market-data protocol, until Ctrl-C.
+    """Serve an exchange on this machine that speaks the market-data protocols of all venues, until Ctrl-C.
 
-    Without files its market is invented, and nothing is stored. Files are served under their native symbols, in
-    their own time; after their end it goes on answering. Any Binance client can be pointed at it, as ccxt:
+    Binance's (spot and USD-M), OKX's, Bybit's, Deribit's, Bitget's and Upbit's, all on one port. Without files its
+    market is invented, and nothing is stored. Files are served under their native symbols, in
+    their own time; after their end it goes on answering. Any client of these venues can be pointed at it, as ccxt:
     ccxt.binance({"urls": {"api": {"public": "http://127.0.0.1:9443/api/v3"}},
     "options": {"fetchMarkets": {"types": ["spot"]}}})
 
@@ -182,14 +184,16 @@ def _addresses(exchange: SimulatedExchange, address: str) -> str:
         lines.append("Its clock waits for a client that subscribes (--no-wait does not).")
     if spot:
         lines += [
-            f"spot       {spot}",
-            f"           http://{address}/api/v3  ws://{address}/ws  ws://{address}/stream",
+            f"binance spot   {spot}",
+            f"               http://{address}/api/v3  ws://{address}/ws  ws://{address}/stream",
         ]
     if usdm:
-        lines += [f"USD-M      {usdm}", f"           http://{address}/fapi/v1  ws://{address}/market/stream"]
+        lines += [f"binance USD-M  {usdm}", f"               http://{address}/fapi/v1  ws://{address}/market/stream"]
+    for one in addresses(exchange, address):
+        lines += [f"{one.venue:<14} {', '.join(one.symbols)}", f"               {one.rest_url}  {one.websocket_url}"]
     feed = _feed(exchange, address)
     return "\n".join(
-        [*lines, f"controls   http://{address}/tidemill/state", "", "To record it, tidemill.toml:", *feed, ""]
+        [*lines, f"controls       http://{address}/tidemill/state", "", "To record it, tidemill.toml:", *feed, ""]
     )
 
 
