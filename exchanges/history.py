@@ -197,15 +197,13 @@ async def back_to(
         pages.append(page)
         count += len(page)
         before = oldest
-        asked = int(request.params.get("limit", request.params.get("count", 0)))
-        if len(pages) == 1 and len(page) < asked and not isinstance(venue, TradesByDay):
-            # Less than was asked for is all there ever was.
-            before, ended = (before[0], 0), True
     if not pages:
         return None
     pages.reverse()
     first, last = min(int(page.ts.min()) for page in pages), max(int(page.ts.max()) for page in pages)
-    return Back(pages, first, last, before is not None and before[1] < start, ended)
+    # With nothing older, no trade of the first moment can lie on another page.
+    reached = before is not None and (before[1] < start or (ended and first == start))
+    return Back(pages, first, last, reached, ended)
 
 
 async def klines(

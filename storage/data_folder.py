@@ -71,6 +71,11 @@ class DataFolder:
         return self.path / "logs"
 
     @property
+    def limits(self) -> Path:
+        """Give the folder that remembers what was sent to each exchange, and which one wants nothing."""
+        return self.path / "limits"
+
+    @property
     def simulator(self) -> Path:
         """Give the folder where the simulator remembers its invented market."""
         return self.path / "simulator"

@@ -1,5 +1,6 @@
 from dataclasses import dataclass
 
+from storage.catalog.completeness import COMPLETENESS
 from storage.lake.views import candles
 
 _TIME = "TIMESTAMP WITH TIME ZONE"
@@ -116,6 +117,23 @@ VIEWS = (
             ("next_funding", _TIME, "when it is paid, UTC; null before it was told"),
         ),
     ),
+    View(
+        "completeness",
+        "of each instrument and day, which share of the recorded time is proven to lack no trade",
+        COMPLETENESS,
+        (
+            ("instrument", "VARCHAR", "the instrument's name"),
+            ("day", "DATE", "the day, UTC"),
+            ("first", _TIME, "from when on it was recorded on that day, UTC"),
+            ("last", _TIME, "until when"),
+            ("proven", "DOUBLE", "share of that time that was complete at once"),
+            ("repaired", "DOUBLE", "share that had been missing and was fetched later"),
+            ("missing", "DOUBLE", "share in which trades are missing, or may be where the venue's ids do not chain"),
+            ("gaps_repaired", "BIGINT", "gaps that reach into the day and are closed"),
+            ("gaps_open", "BIGINT", "gaps that are not closed yet"),
+            ("gaps_unfillable", "BIGINT", "gaps that the exchange has no trades for any more"),
+        ),
+    ),
     _ledger(
         "signals",
         "decisions of runs, each stored once",
@@ -150,13 +168,21 @@ VIEWS = (
         "gaps",
         "trade ids that were missing when event time had passed them; a row never moves back",
         ("instrument", "VARCHAR", "the instrument's name"),
-        ("id_space", "VARCHAR", "which ids: trade or aggregate"),
-        ("first_id", "BIGINT", "first missing trade id"),
-        ("last_id", "BIGINT", "last missing trade id, inclusive"),
+        (
+            "id_space",
+            "VARCHAR",
+            "which ids: trade, aggregate, merged, or execution: ids that prove nothing, counted in event times",
+        ),
+        (
+            "first_id",
+            "BIGINT",
+            "first missing trade id; in execution the event time (µs) from which on trades may be missing",
+        ),
+        ("last_id", "BIGINT", "last missing trade id, inclusive; in execution the event time until which"),
         ("after_ts", _TIME, "event time of the trade before the hole, UTC"),
         ("before_ts", _TIME, "event time of the trade after the hole, UTC"),
-        ("missing", "BIGINT", "how many of the ids are still missing; only falls"),
-        ("cause", "VARCHAR", "why: missing_ids, journal_full, a lost connection ..."),
+        ("missing", "BIGINT", "how many of the ids (in execution: µs) are still missing; only falls"),
+        ("cause", "VARCHAR", "why: missing_ids, lost_connection, silence, restart, journal_full ..."),
         (
             "state",
             "VARCHAR",
@@ -168,9 +194,13 @@ VIEWS = (
         "coverage",
         "trade ids that have been received without a hole; ranges of an instrument neither overlap nor touch",
         ("instrument", "VARCHAR", "the instrument's name"),
-        ("id_space", "VARCHAR", "which ids: trade or aggregate"),
-        ("first_id", "BIGINT", "first trade id of the range"),
-        ("last_id", "BIGINT", "last trade id of the range, inclusive"),
+        (
+            "id_space",
+            "VARCHAR",
+            "which ids: trade, aggregate, merged, or execution: ids that prove nothing, counted in event times",
+        ),
+        ("first_id", "BIGINT", "first trade id of the range; in execution its event time in µs"),
+        ("last_id", "BIGINT", "last trade id of the range, inclusive; in execution its event time in µs"),
         ("first_ts", _TIME, "event time of the first trade, UTC"),
         ("last_ts", _TIME, "event time of the last trade, UTC"),
     ),
@@ -199,7 +229,7 @@ VIEWS = (
         (
             "id_space",
             "VARCHAR",
-            "which trade ids its coverage is counted in: trade or aggregate; null where not known",
+            "what its coverage counts: ids (trade, aggregate, merged) or event times (execution); null: not known",
         ),
         ("first_seen", _TIME, "when this row was written, UTC"),
     ),

@@ -46,9 +46,14 @@ _QUERIES = {
 }
 _FEEDS = """SELECT feed, min("offset") AS lake_offset FROM lake.offsets GROUP BY ALL ORDER BY feed"""
 _COVERAGE = """
-    SELECT instrument, CAST(start AS DATE) AS day, count(*) AS minutes, count(*) FILTER (complete) AS proven,
-           floor(10000.0 * count(*) FILTER (complete) / 1440)::DOUBLE / 100 AS percent_of_day
-    FROM candles WHERE timeframe = '1m' GROUP BY ALL ORDER BY instrument, day"""
+    WITH m AS (
+        SELECT instrument, CAST(start AS DATE) AS day, count(*) AS minutes, count(*) FILTER (complete) AS complete
+        FROM candles WHERE timeframe = '1m' GROUP BY ALL
+    )
+    SELECT instrument, day, coalesce(minutes, 0) AS minutes, coalesce(complete, 0) AS complete_minutes,
+           floor(1e4 * proven) / 100 AS proven_percent, round(1e2 * repaired, 2) AS repaired_percent,
+           ceil(1e4 * missing) / 100 AS missing_percent, gaps_open, gaps_unfillable
+    FROM m FULL JOIN completeness USING (instrument, day) ORDER BY instrument, day"""
 
 
 _UNSOUND = 1

@@ -11,7 +11,7 @@ from exchanges.registry import VENUES
 from exchanges.venue import Venue
 from tidemill.tables import table
 
-_CHANNELS = ("trade", "aggregate", "quote", "kline_1s", "kline_1m")
+_CHANNELS = ("trade", "aggregate", "quote", "mark_price", "kline_1s", "kline_1m")
 
 
 def venues(
