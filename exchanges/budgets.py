@@ -4,6 +4,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
 
@@ -75,6 +76,16 @@ class BreakerState:
     until: int | None
     why: str
     failures: int
+
+    @property
+    def words(self) -> str:
+        """Say it in a line."""
+        if self.state == "closed" or self.until is None:
+            return f"{self.host} is asked as usual"
+        if self.state == "half_open":
+            return f"{self.host} is on trial after failures or a ban: {self.why}"
+        at = datetime.fromtimestamp(self.until / _MICROS, UTC)
+        return f"nothing is sent to {self.host} until {at:%Y-%m-%d %H:%M:%S} UTC: {self.why}"
 
 
 class Budgets:

@@ -17,7 +17,7 @@ from dataflows.recorder.metrics import RecorderMetrics
 from dataflows.recorder.recorder import Recorder
 from exchanges.attempts import Attempts
 from exchanges.budgets import Budgets
-from exchanges.hosts import host
+from exchanges.hosts import counted
 from exchanges.registry import venue as venue_named
 from exchanges.rest import Rest
 from storage.data_folder import DataFolder
@@ -75,20 +75,20 @@ class RecorderComponent:
 
     async def _run(self, journal: Journal, inbox: Inbox, stop: Event, on_ready: Callable[[], None]) -> None:
         strategies = wanted_candles(self._settings)
-        rests: dict[str, Rest] = {}
+        rests: dict[tuple[str, str], Rest] = {}
         attempts: dict[str, Attempts] = {}
         budgets = Budgets(DataFolder(self._settings.data).limits)
 
         def recorder(feed: FeedSettings) -> Recorder:
             venue = venue_named(feed.dialect, feed.websocket_url, feed.rest_url)
-            if venue.rest_url not in rests:
-                rests[venue.rest_url] = Rest(venue, budgets=budgets)
-            address = host(venue.websocket_url)
+            asked = venue.exchange, venue.rest_url
+            if asked not in rests:
+                rests[asked] = Rest(venue, budgets=budgets)
+            address = counted(venue.exchange, venue.websocket_url)
             if address not in attempts:
                 attempts[address] = Attempts(venue.limits, address, budgets=budgets)
             shared = self._settings, feed, journal, inbox, self._metrics, strategies
-            rest = rests[venue.rest_url]
-            return Recorder(*shared, rest=rest, attempts=attempts[address], budgets=budgets)
+            return Recorder(*shared, rest=rests[asked], attempts=attempts[address], budgets=budgets)
 
         self._recorders = {feed.name: recorder(feed) for feed in self._feeds}
         tasks = [asyncio.create_task(self._keep(feed, recorder)) for feed in self._feeds]

@@ -30,7 +30,7 @@ from dataflows.recorder.ticks import Ticker, VenueClock
 from exchanges.attempts import Attempts
 from exchanges.budgets import BreakerState, Budgets
 from exchanges.guard import Watch
-from exchanges.hosts import host
+from exchanges.hosts import counted
 from exchanges.registry import venue as venue_named
 from exchanges.rest import Rest
 from storage.journal import Journal
@@ -66,7 +66,8 @@ class Recorder:
         self._metrics, self._strategies, self._wall = metrics.of(feed.name), strategies, wall or wall_clock
         self._venue = venue_named(feed.dialect, feed.websocket_url, feed.rest_url)
         self._rest, self._attempts, self._budgets = rest, attempts, budgets or Budgets()
-        self._hosts = {host(self._venue.rest_url), host(self._venue.websocket_url)}
+        urls = self._venue.rest_url, self._venue.websocket_url
+        self._hosts = {counted(self._venue.exchange, url) for url in urls}
         self._commands = Commands(feed.name, inbox)
         self._condition: Condition | None = None
 
@@ -133,7 +134,8 @@ class Recorder:
             known.last_time,
         )
         watch = Watch(settings.first_data_s, settings.stale_s)
-        attempts = self._attempts or Attempts(venue.limits, host(venue.websocket_url), budgets=self._budgets)
+        address = counted(venue.exchange, venue.websocket_url)
+        attempts = self._attempts or Attempts(venue.limits, address, budgets=self._budgets)
         connections = Connections(venue, wants.channels, intake, attempts, watch)
         wants.use(log, clock, known, connections, intake.past_underway)
         self._condition = Condition(
