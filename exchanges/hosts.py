@@ -1,5 +1,6 @@
 """Hosts: what venues count by."""
 
+import ipaddress
 from urllib.parse import urlsplit
 
 _DEFAULTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
@@ -21,3 +22,25 @@ def host(url: str) -> str:
         return ""
     name = f"[{name}]" if ":" in name else name
     return name if port in (None, _DEFAULTS.get(parts.scheme)) else f"{name}:{port}"
+
+
+def counted(exchange: str, url: str) -> str:
+    """Give what requests to an address are counted by: its host.
+
+    On this machine one server may stand in for several exchanges, as the simulator does, and a proxy for any: there
+    each exchange counts for itself.
+
+    Example:
+        >>> counted("okx", "https://www.okx.com/ws/v5"), counted("okx", "ws://127.0.0.1:9443/ws/v5")
+        ('www.okx.com', 'okx@127.0.0.1:9443')
+    """
+    found = host(url)
+    return f"{exchange}@{found}" if is_loopback(urlsplit(f"//{found}").hostname or "") else found
+
+
+def is_loopback(name: str) -> bool:
+    """Tell whether a name or number is this machine's own."""
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"

@@ -1,7 +1,6 @@
 """The thin skin around a venue's REST interface: one GET, within the budget, with typed errors only."""
 
 import asyncio
-import ipaddress
 import zlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,7 +10,7 @@ import httpx
 from core.errors import TransientError, UserError, VenueError
 from exchanges.breaker import BANS
 from exchanges.budgets import Admission, Budgets, Wish
-from exchanges.hosts import host
+from exchanges.hosts import counted, is_loopback
 from exchanges.refusal import VenueRefusal, refusal
 from exchanges.retry_after import retry_after
 from exchanges.venue import Request, Venue
@@ -63,11 +62,11 @@ class Rest:
     ) -> None:
         self._url = venue.rest_url.rstrip("/")
         address = _address(self._url)
-        self.host = host(self._url)
+        self.host = counted(venue.exchange, self._url)
         self.clock_doubts = 0
         self._budget, self._budgets = venue.budget, budgets or Budgets()
         self._own = client is None
-        self._client = client or httpx.AsyncClient(trust_env=not _is_loopback(address.host))
+        self._client = client or httpx.AsyncClient(trust_env=not is_loopback(address.host))
         self._timeout = timeout
         self._turn = asyncio.Lock()
         self._trials: set[asyncio.Task[bytes]] = set()
@@ -216,10 +215,3 @@ def _address(url: str) -> httpx.URL:
     if address.scheme not in ("http", "https") or not address.host or (address.port or 1) > 65_535:
         raise UserError(f"{url[:120]!r} is no REST address: write https://host or http://host")
     return address
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
