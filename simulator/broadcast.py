@@ -13,6 +13,8 @@ from simulator.framing import Frame
 from simulator.session import Session
 from simulator.topic import Topic
 
+Key = tuple[Dialect, Topic]
+
 _SLICE = SECOND
 """At most this much of the tape is sent at a time, so that topics of one connection stay together."""
 _IDLE = 0.05
@@ -28,8 +30,9 @@ class TopicBroadcast:
         self.sessions: set[Session] = set()
         self.reached = exchange.now()
         """The time of the tape up to which all was sent."""
-        self._feeds: dict[tuple[Dialect, Topic], Feed] = {}
-        self._listeners: dict[tuple[Dialect, Topic], list[Session]] = {}
+        self._feeds: dict[Key, Feed] = {}
+        self._by_trade: dict[str, list[tuple[Key, Feed]]] = {}
+        self._listeners: dict[Key, list[Session]] = {}
         self._jump = exchange.jump
         self._ticked = 0.0
 
@@ -72,17 +75,24 @@ class TopicBroadcast:
         return self.reached < now
 
     def _advance(self, batches: list[TradeBatch], now: int) -> None:
-        shift, reading, sent = self.exchange.clock.shift, time.monotonic(), self.exchange.figures.sent
-        trades = {batch.instrument: replace(batch, ts=batch.ts + shift) for batch in batches}
+        shift, reading = self.exchange.clock.shift, time.monotonic()
         waiting: dict[Session, list[Frame]] = {}
+        for batch in batches:
+            trades = replace(batch, ts=batch.ts + shift)
+            for key, feed in self._by_trade.get(batch.instrument, ()):
+                self._tell(key, feed.advance(now, reading, trades), waiting)
         for key, feed in self._feeds.items():
-            frames: Frames = feed.advance(now, reading, trades.get(feed.market.source.instrument.name))
-            if frames:
-                sent[f"{key[0].name} {key[1].key}"] += len(frames)
-                for session in self._listeners[key]:
-                    waiting.setdefault(session, []).extend(frames)
+            if reading >= feed.due or now >= feed.closes:
+                self._tell(key, feed.advance(now, reading, None), waiting)
         for session, gathered in waiting.items():
             session.send(gathered)
+
+    def _tell(self, key: Key, frames: Frames, waiting: dict[Session, list[Frame]]) -> None:
+        if not frames:
+            return
+        self.exchange.figures.sent[f"{key[0].name} {key[1].key}"] += len(frames)
+        for session in self._listeners[key]:
+            waiting.setdefault(session, []).extend(frames)
 
     def _tick(self) -> None:
         reading = time.monotonic()
@@ -92,11 +102,15 @@ class TopicBroadcast:
                 session.tick(reading)
 
     def _regroup(self) -> None:
-        listeners: dict[tuple[Dialect, Topic], list[Session]] = {}
+        listeners: dict[Key, list[Session]] = {}
         for session in self.sessions:
             for topic in session.connection.topics.values():
                 listeners.setdefault((session.dialect, topic), []).append(session)
         known, at = self._feeds, self.reached
         self._listeners = listeners
         self._feeds = {key: known.get(key) or FEEDS[key[1].kind](self.exchange, *key, at) for key in listeners}
+        self._by_trade = {}
+        for key, feed in self._feeds.items():
+            if feed.follows_trades:
+                self._by_trade.setdefault(feed.market.source.instrument.name, []).append((key, feed))
         self.exchange.figures.listeners["dialects"] = sum(1 for one in self.sessions if one.connection.topics)

@@ -1,5 +1,6 @@
 """Feeds: what is told on one topic as time passes, rendered once for all who listen."""
 
+import math
 import time
 from abc import ABC, abstractmethod
 from dataclasses import replace
@@ -11,16 +12,24 @@ from simulator.dialect import Dialect, Frames
 from simulator.exchange import SimulatedExchange
 from simulator.topic import Mark, Quote, Topic
 
+_NEVER = 2**62
 _EVERY = 1.0
 """Seconds between two looks at an open candle or a mark price."""
 
 
 class Feed(ABC):
-    """Tell one topic of a dialect; ``now`` is the tape's time (µs), ``reading`` the monotonic clock's (s)."""
+    """Tell one topic of a dialect; ``now`` is the tape's time (µs), ``reading`` the monotonic clock's (s).
+
+    It is advanced when there are trades of its market, if it ``follows_trades``, and without any when the monotonic
+    clock reaches ``due`` or the tape's ``closes``.
+    """
+
+    follows_trades = False
 
     def __init__(self, exchange: SimulatedExchange, dialect: Dialect, topic: Topic, now: int) -> None:
         self.exchange, self.dialect, self.topic, self.market = exchange, dialect, topic, topic.market
         self.due = 0.0
+        self.closes = _NEVER
 
     def opening(self, now: int) -> Frames:
         """Give what a new subscriber is told at first."""
@@ -45,6 +54,12 @@ class Feed(ABC):
 class TradeFeed(Feed):
     """Tell every trade."""
 
+    follows_trades = True
+
+    def __init__(self, exchange: SimulatedExchange, dialect: Dialect, topic: Topic, now: int) -> None:
+        super().__init__(exchange, dialect, topic, now)
+        self.due = math.inf
+
     def opening(self, now: int) -> Frames:
         """Give the recent ones, where the venue tells them."""
         recent = self.dialect.manners.recent
@@ -64,11 +79,13 @@ class TradeFeed(Feed):
 class QuoteFeed(Feed):
     """Tell best bid and ask when a trade has moved them; of a burst the last, nobody can see the others."""
 
+    follows_trades = True
+
     def __init__(self, exchange: SimulatedExchange, dialect: Dialect, topic: Topic, now: int) -> None:
         super().__init__(exchange, dialect, topic, now)
         self.last = Quote.at(exchange, topic.market, now)
         self.repeat = dialect.manners.repeat
-        self.due = time.monotonic() + self.repeat
+        self.due = time.monotonic() + self.repeat if self.repeat else math.inf
 
     def opening(self, now: int) -> Frames:
         """Give the quote as it is."""
@@ -80,11 +97,11 @@ class QuoteFeed(Feed):
         if quote is None:
             return ()
         moved = self.last is None or quote.bid != self.last.bid
-        if not moved and not (self.repeat and reading >= self.due):
+        if not moved and reading < self.due:
             return ()
         # Repeated under its own id and time: it has not changed.
         self.last = quote if moved else self.last
-        self.due = reading + self.repeat
+        self.due = reading + self.repeat if self.repeat else math.inf
         return self.dialect.quote(self.topic, self.last or quote, self.sent(), False)
 
 
@@ -95,6 +112,7 @@ class KlineFeed(Feed):
         super().__init__(exchange, dialect, topic, now)
         self.timeframe = TIMEFRAMES[topic.timeframe]
         self.open = self.timeframe.floor(exchange.clock.venue(now))
+        self.closes = exchange.clock.tape(self.timeframe.end(self.open))
         self.last: Candle | None = None
 
     def opening(self, now: int) -> Frames:
@@ -106,11 +124,12 @@ class KlineFeed(Feed):
     def advance(self, now: int, reading: float, trades: TradeBatch | None) -> Frames:
         """Give the candles that have closed, and the open one."""
         venue, due = self.exchange.clock.venue(now), self.is_due(reading)
-        if venue < self.timeframe.end(self.open) and not due:
+        if now < self.closes and not due:
             return ()
         # Closed as the clock passed its end, so no trade of it can come any more.
         found = self._candles(self.open, venue)
         self.open = self.timeframe.floor(venue)
+        self.closes = self.exchange.clock.tape(self.timeframe.end(self.open))
         frames = [frame for candle in found if candle.start < self.open for frame in self._told(candle, True)]
         forming = [candle for candle in found if candle.start >= self.open]
         if due and forming and forming[0] != self.last:

@@ -32,7 +32,9 @@ _NAMES = {ours: interval for interval, ours in INTERVALS.items()}
 def trade_ids(market: VenueMarket, trades: TradeBatch) -> list[str]:
     """Give the ids under which trades are told, always the same of each."""
     if market.section == "spot":
-        return [str(number) for number in _SPOT_IDS.shown(trades.ids).tolist()]
+        # Ids of a recording that do not count are scattered as they are.
+        ids = trades.ids if trades.id_space == "execution" else _SPOT_IDS.shown(trades.ids)
+        return [str(number) for number in ids.tolist()]
     name = market.instrument.name
     return [str(uuid.uuid5(_NAMESPACE, f"{name} {number}")) for number in trades.ids.tolist()]
 
