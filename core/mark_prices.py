@@ -1,7 +1,7 @@
 """What derivatives are marked at, in columns."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -38,6 +38,8 @@ class MarkPriceBatch(ByInstrument):
     index: NDArray[np.float64]
     funding_rate: NDArray[np.float64]
     next_funding: NDArray[np.int64]
+
+    COLUMNS: ClassVar[tuple[str, ...]] = (*ByInstrument.COLUMNS, "mark", "index", "funding_rate", "next_funding")
 
     def to_arrow(self) -> pa.RecordBatch:
         """Give the rows under `MARK_PRICES_SCHEMA`; what was not told is null."""

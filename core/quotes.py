@@ -1,7 +1,7 @@
 """Best bid and ask, in columns."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -60,6 +60,8 @@ class QuoteBatch(ByInstrument):
     bid_size: NDArray[np.float64]
     ask: NDArray[np.float64]
     ask_size: NDArray[np.float64]
+
+    COLUMNS: ClassVar[tuple[str, ...]] = (*ByInstrument.COLUMNS, "ids", "bid", "bid_size", "ask", "ask_size")
 
     def to_arrow(self) -> pa.RecordBatch:
         """Give the rows under `QUOTES_SCHEMA`."""

@@ -16,20 +16,22 @@ from core.mark_prices import MarkPriceBatch
 from core.quotes import QuoteBatch
 from core.records import RecordBlock
 
-_Batch = TypeVar("_Batch", QuoteBatch, MarkPriceBatch)
+_Batch = TypeVar("_Batch", bound=ByInstrument)
+_MOST_PARTS = 64
+_MOST_ROWS = 4_096
 
 
 @dataclass(frozen=True, slots=True)
 class Conflation:
-    """Hold what of a feed waits for its interval to pass, a row an instrument; a value, never changed in place.
+    """Hold what of a feed waits for its interval to pass; a value, never changed in place.
 
     ``slot`` is the number of the interval since the epoch in which the last record was received; ``best`` the last
-    quote of each instrument that was let go.
+    quote of each instrument that was let go. What waits is sorted out now and then only: a live block is a few rows.
     """
 
     slot: int = -1
-    quotes: QuoteBatch | None = None
-    mark_prices: MarkPriceBatch | None = None
+    quotes: tuple[QuoteBatch, ...] = ()
+    mark_prices: tuple[MarkPriceBatch, ...] = ()
     best: QuoteBatch | None = None
 
 
@@ -72,8 +74,11 @@ def conflate(
     A record without a time of receipt passes in the interval of the one before it; of rows that came so, their own
     time counts. ``ended`` are the indices of records that end a recording: they let everything go.
     """
-    if quotes is None and mark_prices is None and state.quotes is None and state.mark_prices is None:
+    if quotes is None and mark_prices is None and not state.quotes and not state.mark_prices:
         return state, Conflated(known=state.best)
+    if interval and len(ended) == 0 and _within(state.slot, block, interval):
+        waiting = _waiting(state.quotes, quotes), _waiting(state.mark_prices, mark_prices)
+        return Conflation(state.slot, *waiting, state.best), Conflated(known=state.best)
     brought = [batch for batch in (quotes, mark_prices) if batch is not None]
     runs = _runs(state.slot, block, brought, interval, ended)
     waiting_quotes, out_quotes = _let_go(state.quotes, quotes, runs, interval)
@@ -84,6 +89,24 @@ def conflate(
         best = known.take(known.last_of_each(np.zeros(len(known), np.int64)))
     state = Conflation(runs.slot, waiting_quotes, waiting_prices, best)
     return state, Conflated(out_quotes, out_prices, known)
+
+
+def _within(slot: int, block: RecordBlock, interval: int) -> bool:
+    low, high = slot * interval, (slot + 1) * interval
+    received = block.received
+    return bool(
+        received[0] >= low and received[-1] < high and low > 0 and received.min() >= low and received.max() < high
+    )
+
+
+def _waiting(waiting: tuple[_Batch, ...], brought: _Batch | None) -> tuple[_Batch, ...]:
+    if brought is None:
+        return waiting
+    parts: tuple[_Batch, ...] = (*waiting, brought)
+    if len(parts) <= _MOST_PARTS and sum(map(len, parts)) <= _MOST_ROWS:
+        return parts
+    rows = type(brought).concat(parts)
+    return (rows.take(rows.last_of_each(np.zeros(len(rows), np.int64))),)
 
 
 def _runs(
@@ -106,16 +129,17 @@ def _runs(
 
 
 def _let_go(
-    waiting: _Batch | None, brought: _Batch | None, runs: _Runs, interval: int
-) -> tuple[_Batch | None, _Batch | None]:
-    parts = [batch for batch in (waiting, brought) if batch is not None]
+    waiting: tuple[_Batch, ...], brought: _Batch | None, runs: _Runs, interval: int
+) -> tuple[tuple[_Batch, ...], _Batch | None]:
+    parts = [*waiting, *([brought] if brought is not None else ())]
     if not parts:
-        return None, None
+        return (), None
     if interval == 0:
-        parts[0] = parts[0].at(np.maximum(parts[0].offset, runs.first))
-        return None, type(parts[0]).concat(parts)
+        # What waits from before the setting was changed is let go by the first record.
+        rows = type(parts[0]).concat(parts)
+        return (), rows.at(np.maximum(rows.offset, runs.first))
     rows = type(parts[0]).concat(parts)
-    before = len(waiting) if waiting is not None else 0
+    before = sum(map(len, waiting))
     run = np.zeros(len(rows), np.int64)
     run[before:] = runs.of[rows.offset[before:] - runs.first]
     last = rows.last_of_each(run)
@@ -123,4 +147,4 @@ def _let_go(
     gone = run < len(runs.starts)
     out = rows.take(gone)
     kept = rows.take(~gone)
-    return kept if len(kept) else None, out.at(runs.starts[run[gone]]) if len(out) else None
+    return (kept,) if len(kept) else (), out.at(runs.starts[run[gone]]) if len(out) else None

@@ -34,13 +34,20 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Count what a replay brought; ``stored`` and ``candles`` are what was new to the lake."""
+    """Count what a replay brought; what is stored is what was new to the lake.
+
+    ``stored`` are trades and ``candles`` those folded from them; ``quotes``, ``mark_prices`` and ``venue_candles``
+    are what the venue told beside.
+    """
 
     files: int
     records: int
     stored: int
     duplicates: int
     candles: int
+    quotes: int
+    mark_prices: int
+    venue_candles: int
     revised: int
     signals: int
     open_gaps: int
@@ -53,12 +60,18 @@ class Summary:
 
     def rows(self) -> list[tuple[str, str]]:
         """Give the counts as a table for a person."""
+        beside = (
+            ("quotes stored", self.quotes),
+            ("mark prices stored", self.mark_prices),
+            ("candles of the venue stored", self.venue_candles),
+        )
         return [
             *([("files", f"{self.files:,}")] if self.files else []),
             ("journal records", f"{self.records:,}"),
             ("trades stored", f"{self.stored:,}"),
             ("duplicates dropped", f"{self.duplicates:,}"),
             ("candles (1s, 1m)", f"{self.candles:,}"),
+            *((name, f"{count:,}") for name, count in beside if count),
             ("candles revised", f"{self.revised:,}"),
             ("signals", f"{self.signals:,}"),
             ("gaps found, still open", f"{self.open_gaps:,}"),
@@ -122,6 +135,9 @@ def play(
             written.trades,
             told.duplicates,
             written.candles,
+            written.told.get("quotes", 0),
+            written.told.get("mark_prices", 0),
+            written.told.get("venue_candles", 0),
             revised.candles,
             told.signals,
             len(system.ledger.gaps(state="open")),

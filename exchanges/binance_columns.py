@@ -36,7 +36,7 @@ def read_columns(
     """
     if len(starts) != len(sizes):
         raise ValueError("starts and sizes must be of one length")
-    state, symbol, symbol_at, symbol_length, found, quoted, best = scan(
+    state, symbol, symbol_at, symbol_length, found, (quoted, best) = scan(
         np.frombuffer(payload, np.uint8),
         np.ascontiguousarray(starts, np.int64),
         np.ascontiguousarray(sizes, np.int64),

@@ -82,7 +82,9 @@ def scan(data: Bytes, starts: Ints, sizes: Ints, slots: NDArray[np.int32], shape
                 best[k, quotes] = _number(got, BID + k)
             quotes += 1
     found = (row[:m], space[:m], ids[:m], ts[:m], price[:m], size[:m], side[:m], fills[:m])
-    return state, symbol, symbol_at[:known], symbol_length[:known], found, quoted[:, :quotes], best[:, :quotes]
+    # Copies: quotes are kept for longer than their frames, and a view would keep room for all frames.
+    told = quoted[:, :quotes].copy(), best[:, :quotes].copy()
+    return state, symbol, symbol_at[:known], symbol_length[:known], found, told
 
 
 @njit(cache=True, nogil=True)

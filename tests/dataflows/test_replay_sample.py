@@ -93,7 +93,8 @@ def test_all_minutes_but_the_first_and_the_last_are_complete(replayed):
 
 
 def test_the_last_quote_of_each_second_is_stored(replayed, bitcoin):
-    settings, _ = replayed
+    settings, summary = replayed
+    assert (summary.quotes, summary.mark_prices, summary.venue_candles) == (651, 0, 0)
     last = {}
     for record in recordings.frames(bitcoin):
         if b"@bookTicker" in record.payload:
@@ -115,7 +116,7 @@ def test_a_second_replay_and_the_other_order_change_nothing(replayed, bitcoin):
     before = everything(settings)
     again = replay(settings, bitcoin, venue="binance")
     backwards = replay(settings, bitcoin[::-1], venue="binance")
-    assert (again.stored, again.duplicates, again.candles, again.revised) == (0, 19_904, 0, 0)
+    assert (again.stored, again.duplicates, again.candles, again.quotes, again.revised) == (0, 19_904, 0, 0, 0)
     assert (backwards.stored, backwards.candles, backwards.revised) == (0, 0, 0)
     assert everything(settings) == before
 

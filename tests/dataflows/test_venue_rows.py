@@ -194,3 +194,17 @@ def test_what_was_never_told_is_null() -> None:
     (row,) = batch.to_arrow().to_pylist()
     assert [row[name] for name in ("mark", "index", "funding_rate", "next_funding")] == [None, 1.0, None, None]
     assert KlineBatch((), np.empty(0, np.int64)).to_arrow().num_rows == 0
+
+
+def test_what_waits_is_bounded_however_long_the_interval_is() -> None:
+    state, symbols = VenueState(), ("BTCUSDT", "ETHUSDT", "LTCUSDT")
+    for at in range(1_000):
+        block = RecordBlock.of("test", at, [Record(Kind.FRAME, T0 + at, quote(symbols[at % 3], at + 1, 1))])
+        state, rows = tell(state, block, heard(block), HOUR)
+        assert not rows.told
+        assert sum(map(len, state.conflation.quotes)) <= 3 + 64
+    _, rows = tell(state, RecordBlock.of("test", 1_000, [Tick(T0).record(T0 + HOUR)]), Heard(), HOUR)
+    (batch,) = rows.told
+    assert [(offset, number) for offset, *_, number, _, _ in as_tuples(batch)] == [
+        (1_000, n) for n in (998, 999, 1_000)
+    ]
