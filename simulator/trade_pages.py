@@ -26,7 +26,7 @@ def newest(
     Ids are the tape's. The rows ascend by (event time, id).
     """
     tape, clock, symbol = exchange.tape, exchange.clock, market.symbol
-    until = exchange.now() if end is None else min(exchange.now(), clock.tape(end))
+    until = exchange.now() if end is None else max(tape.start, min(exchange.now(), clock.tape(end)))
     after = None if below is None else tape.from_id(symbol, below, 1, until)
     if after is None or not len(after):
         found = tape.last(symbol, until, limit)
@@ -55,8 +55,8 @@ def oldest(
     Ids are the tape's. The rows ascend by (event time, id).
     """
     tape, clock, symbol = exchange.tape, exchange.clock, market.symbol
-    until = exchange.now() if end is None else min(exchange.now(), clock.tape(end))
-    since = tape.start if start is None else max(tape.start, clock.tape(start))
+    until = exchange.now() if end is None else max(tape.start, min(exchange.now(), clock.tape(end)))
+    since = tape.start if start is None else min(until, max(tape.start, clock.tape(start)))
     if first is not None:
         earlier = tape.from_time(symbol, since, until, 1)
         reached = int(earlier.ids[0]) if len(earlier) else 2**62

@@ -3,6 +3,7 @@
 Sources: bitget.com/api-doc ("Websocket API", spot and contract "Websocket, Public"); exchanges.md, section 6.
 """
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -60,7 +61,7 @@ class Bitget(Dialect):
             return Reaction(("pong",))
         try:
             request = msgspec.json.decode(message)
-        except (msgspec.MsgspecError, UnicodeError):
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
             return Reaction((_failed(30002, "Illegal request"),))
         arguments = request.get("args") if isinstance(request, dict) else None
         if not isinstance(arguments, list) or not isinstance(request, dict):
@@ -154,7 +155,7 @@ def _answered(operation: str, argument: Any, topic: Topic | None) -> str:
     named = argument if isinstance(argument, dict) else {}
     words = ",".join(f"{name}:{named.get(name)}" for name in ("instType", "channel", "instId"))
     refusal = {"event": "error", "arg": argument, "code": 30001, "msg": f"{words} doesn't exist", "op": operation}
-    return msgspec.json.encode(refusal).decode()
+    return json.dumps(refusal)
 
 
 def _failed(code: int, words: str) -> str:

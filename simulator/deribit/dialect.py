@@ -4,6 +4,7 @@ Sources: docs.deribit.com ("JSON-RPC", "Session management", "Rate limits", "Sub
 section 5.
 """
 
+import json
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
@@ -180,9 +181,11 @@ class Deribit(Dialect):
 def _decoded(message: Frame) -> dict[str, Any]:
     try:
         request = msgspec.json.decode(message)
-    except (msgspec.MsgspecError, UnicodeError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         raise RpcError(-32700, "Parse error") from None
     if not isinstance(request, dict) or not isinstance(request.get("method"), str):
+        raise RpcError(-32600, "Invalid Request")
+    if not isinstance(request.get("id"), int | str | float | None):
         raise RpcError(-32600, "Invalid Request")
     return request
 
@@ -206,4 +209,4 @@ def _names(topics: Sequence[Topic]) -> str:
 
 
 def _numbered(number: object) -> str:
-    return "" if number is None else f'"id":{msgspec.json.encode(number).decode()},'
+    return "" if number is None else f'"id":{json.dumps(number)},'

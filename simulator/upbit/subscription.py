@@ -41,7 +41,7 @@ def read(message: Frame) -> list[Wish]:
     """Read a request; raise `Wrong` for what the venue refuses as a whole."""
     try:
         parts = msgspec.json.decode(message)
-    except (msgspec.MsgspecError, UnicodeError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         raise Wrong("WRONG_FORMAT", "the request is no JSON") from None
     if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
         raise Wrong("WRONG_FORMAT", "the request is no array of objects")

@@ -66,7 +66,7 @@ class Streams:
     client: Client
     sockets: list
 
-    def played(self, seconds: int, steps: int = 10) -> list[Message]:
+    def played(self, seconds: int, steps: int = 5) -> list[Message]:
         """Read what has come, let time pass, and read what then comes."""
         frames = [frame for one in self.sockets for frame in rest_of(one)]
         for _ in range(steps):

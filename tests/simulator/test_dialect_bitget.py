@@ -34,6 +34,13 @@ def market(tape):
         yield running
 
 
+@pytest.fixture(scope="module")
+def still(tape):
+    """A market whose clock nobody moves."""
+    with served(tape, tape.start + 20 * MINUTE + 7 * SECOND) as running:
+        yield running
+
+
 @pytest.fixture
 def socket(market):
     with market.websocket("/v2/ws/public") as websocket:
@@ -133,12 +140,12 @@ def test_who_does_not_ping_for_two_minutes_is_cut(tape):
     assert market.timer(connection, 240.0).close is not None
 
 
-def test_pages_of_trades_go_backwards_by_id_and_span(market):
-    trades = past(market, "simulated:BTC-USDT", 30 * 60)
+def test_pages_of_trades_go_backwards_by_id_and_span(still):
+    trades = past(still, "simulated:BTC-USDT", 30 * 60)
     ids, times = frames.IDS.shown(trades.ids).tolist(), (trades.ts // 1000).tolist()
 
     def page(**params):
-        answer = market.get(HISTORY, symbol="BTCUSDT", **params)
+        answer = still.get(HISTORY, symbol="BTCUSDT", **params)
         assert (answer["code"], answer["msg"]) == ("00000", "success")
         return [int(row["tradeId"]) for row in answer["data"]]
 
@@ -149,18 +156,18 @@ def test_pages_of_trades_go_backwards_by_id_and_span(market):
     assert page(idLessThan=ids[0]) == []
     within = [number for number, ts in zip(ids, times, strict=True) if times[50] <= ts <= times[60]]
     assert page(startTime=times[50], endTime=times[60]) == within[::-1]
-    rows = market.get("/api/v2/spot/market/fills", symbol="BTCUSDT", limit=100)["data"]
+    rows = still.get("/api/v2/spot/market/fills", symbol="BTCUSDT", limit=100)["data"]
     assert [int(row["tradeId"]) for row in rows] == ids[:-101:-1]
     assert {row["side"] for row in rows} == {"Buy", "Sell"}
 
 
-def test_candles_end_before_their_time_and_are_as_many_as_asked_for(market):
-    now = market.exchange.venue_now() // MINUTE * 60_000
+def test_candles_end_before_their_time_and_are_as_many_as_asked_for(still):
+    now = still.exchange.venue_now() // MINUTE * 60_000
     spot = {"symbol": "BTCUSDT", "granularity": "1min"}
     futures = {"symbol": "ETHUSDT", "granularity": "1m", "productType": "usdt-futures"}
 
     def starts(path, **params):
-        return [int(row[0]) for row in market.get(f"/api/v2/{path}", **params)["data"]]
+        return [int(row[0]) for row in still.get(f"/api/v2/{path}", **params)["data"]]
 
     last = [now - 180_000, now - 120_000]
     assert starts("spot/market/history-candles", **spot, endTime=now - 60_000, limit=2) == last
@@ -184,16 +191,16 @@ def test_candles_end_before_their_time_and_are_as_many_as_asked_for(market):
         ("mix/market/fills", {"symbol": "ETHUSDT", "productType": "COIN-FUTURES"}, "40034"),
     ],
 )
-def test_wrong_requests_get_a_code(market, path, params, code):
-    answer = market.client.get(f"/api/v2/{path}", params=params)
+def test_wrong_requests_get_a_code(still, path, params, code):
+    answer = still.client.get(f"/api/v2/{path}", params=params)
     assert (answer.status_code, answer.json()["code"], answer.json()["data"]) == (400, code, None)
 
 
-def test_markets_of_other_kinds_are_none(market):
+def test_markets_of_other_kinds_are_none(still):
     contracts = "/api/v2/mix/market/contracts"
-    assert market.get(contracts, productType="COIN-FUTURES")["data"] == []
-    assert [one["symbol"] for one in market.get(contracts, productType="USDT-FUTURES")["data"]] == ["ETHUSDT"]
-    assert [one["symbol"] for one in market.get("/api/v2/spot/public/symbols")["data"]] == ["BTCUSDT"]
+    assert still.get(contracts, productType="COIN-FUTURES")["data"] == []
+    assert [one["symbol"] for one in still.get(contracts, productType="USDT-FUTURES")["data"]] == ["ETHUSDT"]
+    assert [one["symbol"] for one in still.get("/api/v2/spot/public/symbols")["data"]] == ["BTCUSDT"]
 
 
 def test_who_asks_too_often_is_refused(market):

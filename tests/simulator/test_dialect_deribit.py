@@ -3,6 +3,8 @@
 import json
 import sys
 from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,10 +12,13 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from core.timeframes import MINUTE
+from exchanges.deribit_symbols import split
 from simulator.clock import MarketClock
 from simulator.deribit.dialect import Deribit
+from simulator.deribit.methods import METHODS
 from simulator.dialect import Connection
 from simulator.exchange import SimulatedExchange
+from simulator.tapes.columns import ColumnsTape
 
 sys.path.insert(0, str(Path(__file__).parent))
 from served import every_kind_hour, served
@@ -30,6 +35,13 @@ def tape():
 
 @pytest.fixture
 def market(tape):
+    with served(tape, (tape.start // MINUTE + 20) * MINUTE) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def still(tape):
+    """A market whose clock nobody moves."""
     with served(tape, (tape.start // MINUTE + 20) * MINUTE) as running:
         yield running
 
@@ -149,13 +161,13 @@ def test_heartbeats_come_when_they_were_asked_for_and_must_be_answered(tape):
     assert close is not None
 
 
-def test_pages_of_trades_are_bounded_by_id_time_and_count(market):
+def test_pages_of_trades_are_bounded_by_id_time_and_count(still):
     name = {"instrument_name": "BTC_USDT"}
-    trades = past(market, "simulated:BTC-USDT", 20 * 60)
+    trades = past(still, "simulated:BTC-USDT", 20 * 60)
     ids, times = trades.ids.tolist(), (trades.ts // 1000).tolist()
 
     def page(path=PAGE, **params):
-        result = market.get(path, **name, **params)["result"]
+        result = still.get(path, **name, **params)["result"]
         return [row["trade_seq"] for row in result["trades"]], result["has_more"]
 
     assert page() == (ids[-1:-11:-1], True)
@@ -183,22 +195,22 @@ def test_pages_of_trades_are_bounded_by_id_time_and_count(market):
         ("/api/v2/public/get_tradingview_chart_data", {"instrument_name": "BTC_USDT"}, "resolution"),
     ],
 )
-def test_wrong_parameters_are_named(market, path, params, param):
-    error = refused(market, path, **params)
+def test_wrong_parameters_are_named(still, path, params, param):
+    error = refused(still, path, **params)
     assert (error["code"], error["data"]["param"]) == (-32602, param)
 
 
-def test_a_chart_has_the_candles_of_both_ends_and_says_where_there_are_none(market):
-    now = market.exchange.venue_now() // 60_000_000 * 60_000
+def test_a_chart_has_the_candles_of_both_ends_and_says_where_there_are_none(still):
+    now = still.exchange.venue_now() // 60_000_000 * 60_000
     asked = {"instrument_name": "SOL-PERPETUAL", "resolution": "1"}
-    chart = market.get(
+    chart = still.get(
         "/api/v2/public/get_tradingview_chart_data",
         **asked,
         start_timestamp=now - 240_000,
         end_timestamp=now - 60_000,
     )["result"]
     assert (chart["status"], chart["ticks"]) == ("ok", list(range(now - 240_000, now, 60_000)))
-    empty = market.get("/api/v2/public/get_tradingview_chart_data", **asked, start_timestamp=0, end_timestamp=1)
+    empty = still.get("/api/v2/public/get_tradingview_chart_data", **asked, start_timestamp=0, end_timestamp=1)
     assert (empty["result"]["status"], empty["result"]["ticks"]) == ("no_data", [])
 
 
@@ -208,3 +220,24 @@ def test_who_asks_for_the_list_too_often_is_refused_for_a_while(market):
     assert [one.status_code for one in answers] == [*[200] * 10, 429]
     assert answers[-1].json()["error"]["code"] == 10028
     assert market.get("/api/v2/public/get_time")["result"] == market.exchange.venue_now() // 1000
+
+
+@pytest.mark.parametrize(
+    ("quote", "expiry", "name", "form"),
+    [
+        ("USDT", "20260327", "BTC_USDT-27MAR26", "linear"),
+        ("USD", "20260605", "BTC-5JUN26", "reversed"),
+        ("USD", "PERP", "BTC-PERPETUAL", "reversed"),
+    ],
+)
+def test_futures_are_named_by_the_day_on_which_they_end_at_eight(tape, quote, expiry, name, form):
+    bitcoin = replace(tape.instruments[0], quote=quote, expiry=expiry)
+    trades = replace(tape.between(0, tape.start + MINUTE)[0], instrument=bitcoin.name)
+    clock = MarketClock(1.0, tape.start + MINUTE, monotonic=lambda: 0.0)
+    dialect = Deribit(SimulatedExchange(ColumnsTape([bitcoin], [trades]), clock))
+    [listed] = json.loads(METHODS["public/get_instruments"](dialect, {"kind": "future"}))
+    assert (listed["instrument_name"], listed["instrument_type"]) == (name, form)
+    instrument = split(name)
+    assert (instrument.quote, instrument.expiry) == (quote, expiry)
+    ends = datetime.fromtimestamp(listed["expiration_timestamp"] / 1000, UTC)
+    assert f"{ends:%Y%m%dT%H}" == f"{expiry if expiry != 'PERP' else '30000101'}T08"

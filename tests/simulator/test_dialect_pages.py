@@ -63,7 +63,7 @@ def past(exchange):
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_pages_are_the_ends_of_what_is_asked_for(exchange, past, data):
     market, [*ids], [*times] = exchange.markets(False)[0], *zip(*past, strict=True)
     moments = st.none() | st.sampled_from(times) | st.integers(times[0] - MINUTE, times[-1] + HOUR)
