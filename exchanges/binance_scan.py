@@ -25,8 +25,7 @@ FIRST, LAST, MAKER, PASSED, LEVELS, MORE = range(11, 17)
 """Opcodes of the shapes. What is read of the first thirteen stands in ``got`` at the same index."""
 
 _LENGTH, _HASH, _VALUE, _DECIMALS = range(17, 21)
-_PLACES = 20
-"""How far behind a price or size in ``got`` its decimals stand."""
+_PLACES = 20  # so far behind a price or size in ``got`` stand its decimals
 
 # Limits and shapes come as arguments: numba does not compile a cached kernel again when another file changes.
 _FIRST_ID, _MAX_FILLS, _EARLIEST, _LATEST = range(4)
