@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from core.health import Health
 from core.settings import FeedSettings, Settings
+from exchanges.budgets import Budgets, Wish
 from storage.data_folder import DataFolder
 from tidemill import cli
 from tidemill.components import COMPONENTS
@@ -180,6 +182,45 @@ def test_status_with_a_running_market(stored: Path, capfd: pytest.CaptureFixture
         assert "degraded" in out
         assert "lag_seconds" in out
         assert cli.run(["status", "--check", *data]) == 1
+
+
+def test_status_tells_the_venues_clocks_and_who_wants_nothing(
+    folder: DataFolder, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        monkeypatch.setenv("TIDEMILL_LEDGER__URL", f"postgresql://ann@127.0.0.1:{closed.getsockname()[1]}/t")
+    data = ["--data", str(folder.path)]
+    figures = {"f clock_offset_seconds": 0.0123, "f clock_offset_uncertainty_seconds": 0.004, "f trades": 7}
+    with running(folder, "recorder", Health(figures=figures)):
+        assert cli.run(["status", *data]) == 0
+        out = capfd.readouterr().out
+        assert "venue_ahead_ms" in out
+        assert "12.3" in out
+        assert "breakers" not in out
+        budgets = Budgets(folder.limits)
+        budgets.admit("sound.example", Wish("rest", 1, 10, 60.0))
+        assert cli.run(["status", *data]) == 0
+        assert "sound.example" not in capfd.readouterr().out
+        budgets.banned("banned.example", 418, 90.0, "it answered 418", trial=False)
+        budgets.close()
+        assert cli.run(["status", *data]) == 0
+        out = capfd.readouterr().out
+        assert "banned.example" in out
+        assert "it answered 418" in out
+        assert "sound.example" not in out
+        assert cli.run(["status", "--json", *data]) == 0
+        found = json.loads(capfd.readouterr().out)
+        assert [(one["host"], one["state"]) for one in found["breakers"]] == [
+            ("banned.example", "open"),
+            ("sound.example", "closed"),
+        ]
+        left = datetime.fromisoformat(found["breakers"][0]["until"]) - datetime.now(UTC)
+        assert timedelta(0) < left <= timedelta(seconds=91)
+        assert found["clocks"] == [{"feed": "f", "venue_ahead_ms": 12.3, "give_or_take_ms": 4.0}]
+    (folder.limits / "hosts.sqlite").unlink()
+    (folder.limits / "hosts.sqlite").mkdir()
+    assert cli.run(["status", *data]) == 0
+    assert "unknown" in capfd.readouterr().out
 
 
 def test_check_is_content_when_all_are_healthy(stored: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ from core.records import Command, Kind, RecordBlock
 from core.settings import FeedSettings
 from dataflows.inbox import Inbox, wanted
 from exchanges import history
+from exchanges.budgets import Budgets
 from exchanges.registry import venue as venue_named
 from exchanges.rest import Rest
 from storage.data_folder import DataFolder
@@ -95,7 +96,7 @@ def _chosen(known: dict[str, FeedSettings], named: str | None) -> list[FeedSetti
 
 def _add(asked: Sequence[_Asked], commands: Sequence[Command], inbox: Inbox, folder: DataFolder) -> list[Done]:
     new = [one for one in asked if one.instrument.name not in wanted(one.feed, commands)]
-    asyncio.run(_check(new))
+    asyncio.run(_check(new, Budgets(folder.limits)))
     done = [Done(one.instrument.name, one.feed.name, "no change") for one in asked if one not in new]
     return done + _submit("add", new, inbox, folder)
 
@@ -111,11 +112,11 @@ def _remove(asked: Sequence[_Asked], commands: Sequence[Command], inbox: Inbox, 
     return _submit("remove", asked, inbox, folder)
 
 
-async def _check(asked: Sequence[_Asked]) -> None:
+async def _check(asked: Sequence[_Asked], budgets: Budgets) -> None:
     """Refuse what the venue does not list; a venue that cannot be asked now refuses nothing."""
     for feed in {one.feed.name: one.feed for one in asked}.values():
         venue = venue_named(feed.dialect, feed.websocket_url, feed.rest_url)
-        rest = Rest(venue, timeout=_VENUE_SECONDS)
+        rest = Rest(venue, timeout=_VENUE_SECONDS, budgets=budgets)
         try:
             async with asyncio.timeout(_VENUE_SECONDS):
                 names = {one.name for one in await history.instruments(rest, venue)}

@@ -21,6 +21,7 @@ from tidemill.folder import existing
 from tidemill.liveness import Component, components, lags, needed, resolved
 from tidemill.query import catalog, rows
 from tidemill.tables import size, table, text
+from tidemill.venue_state import clocks, hosts
 
 _QUERIES = {
     "instruments": """
@@ -88,6 +89,7 @@ def status(
         # Nothing else is to be told of a folder that cannot be used.
         folder.prepare()
     found: dict[str, Any] = {"components": shown, "lag": _lag(folder, shown)}
+    found |= {"clocks": clocks(shown), "breakers": hosts(folder)}
     try:
         if any(one.name == "ledger" and one.running for one in shown):
             _refuse_silent_server(settings, folder)
@@ -198,6 +200,9 @@ def _drawn(found: dict[str, Any]) -> str:
     for name, content in found.items():
         if name == "components":
             parts.append(_lively(content))
+        elif name == "breakers":
+            content = [row for row in content if row["state"] != "closed"]
+            parts += [_rows(name, content)] if content else []
         elif name in ("stored", "why"):
             parts += [f"stored: cannot be read now: {text(content)}"] if name == "why" else []
         elif isinstance(content, dict):
@@ -207,10 +212,14 @@ def _drawn(found: dict[str, Any]) -> str:
             )
             parts.append(table(("folder", ""), pairs))
         elif content:
-            parts.append(f"{name}\n" + table(list(content[0]), [list(row.values()) for row in content]))
-        elif name != "lag":
+            parts.append(_rows(name, content))
+        elif name not in ("lag", "clocks"):
             parts.append(f"{name}: none")
     return "\n\n".join(parts) + "\n"
+
+
+def _rows(name: str, content: list[dict[str, Any]]) -> str:
+    return f"{name}\n" + table(list(content[0]), [list(row.values()) for row in content])
 
 
 def _lively(shown: list[Component]) -> str:
