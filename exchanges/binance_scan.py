@@ -207,9 +207,7 @@ def _decimal(data: Bytes, at: int, limits: Ints, got: Ints) -> int:
             at += 1
             kept = value if digit else kept
             fraction = at - point if digit else fraction
-        if at == point:
-            return -1
-        if at - point + whole > 18:
+        if at == point or at - point + whole > 18:
             return -1
     got[_VALUE], got[_DECIMALS] = kept, fraction
     return at if 1 <= whole <= 18 and kept < limits[_MANTISSA_BELOW] and fraction <= limits[_MAX_DECIMALS] else -1
