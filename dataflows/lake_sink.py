@@ -65,6 +65,8 @@ class Written:
     """When the last commit ended, by the monotonic clock; before the first one, when counting began."""
     reached: dict[str, int] = field(default_factory=dict)
     """How far each feed was committed since then."""
+    waiting: int = 0
+    """Rows of epochs that have ended and are not committed yet; those of the open one are not counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,7 @@ class LakePartition(StatefulSinkPartition[LakeRows, Pending | None]):
             self._committing, self._ended, self._epochs = self._ended, [], 0
             self._underway = self._background.submit(self._commit, self._committing)
         pending = [*self._committing, *self._ended]
+        self._written.waiting = _count(pending)
         return Pending(pending) if pending else None
 
     def finish(self) -> None:
@@ -180,7 +183,7 @@ class LakePartition(StatefulSinkPartition[LakeRows, Pending | None]):
         self._settle(wait=True)
         if self._ended:
             self._commit(self._ended)
-        self._ended, self._epochs = [], 0
+        self._ended, self._epochs, self._written.waiting = [], 0, 0
 
     def _settle(self, wait: bool) -> None:
         underway = self._underway

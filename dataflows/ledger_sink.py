@@ -28,6 +28,8 @@ class Told:
     duplicates: int = 0
     signals: int = 0
     unread: int = 0
+    waiting: int = 0
+    """Rows that wait to be written: ten thousand at most, then the flow waits."""
 
 
 class LedgerSink(FixedPartitionedSink[LedgerRow, None]):
@@ -74,6 +76,7 @@ class LedgerPartition(StatefulSinkPartition[LedgerRow, None]):
             self.write(items)
             return
         self._waiting.extend(items)
+        self._told.waiting = len(self._waiting)
         while self._underway and (self._underway[0].done() or len(self._waiting) > _MOST_WAITING):
             self._underway.popleft().result()
         if items:
@@ -86,6 +89,7 @@ class LedgerPartition(StatefulSinkPartition[LedgerRow, None]):
 
     def _drain(self) -> None:
         items = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        self._told.waiting = len(self._waiting)
         if items:
             self.write(items)
 

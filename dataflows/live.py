@@ -106,6 +106,9 @@ class MarketComponent:
         self._waits = (self._waits or time.monotonic()) if any(self._behind()) else None
         waiting = 0.0 if self._waits is None else time.monotonic() - max(self._waits, self._system.written.at)
         figures["lake_waits_seconds"] = round(waiting, 1)
+        for store, rows in (("lake", self._system.written.waiting), ("ledger", self._system.told.waiting)):
+            figures[f"{store}_waiting_rows"] = rows
+            self._metrics.waiting.labels(store).set(rows)
         if waiting > _LAKE_SECONDS:
             degraded.append(f"the lake has taken nothing for {waiting:.0f} s")
         return Health.judged(degraded, [], figures)

@@ -36,6 +36,9 @@ class MarketMetrics:
         self.lag_seconds = Gauge(
             "tidemill_lag_seconds", "Age of the last record read, 0 at the end", ["feed"], registry=registry
         )
+        self.waiting = Gauge(
+            "tidemill_waiting_rows", "Rows that wait for the lake or the ledger", ["store"], registry=registry
+        )
         self.close_delay = Histogram(
             "tidemill_candle_close_delay_seconds",
             "From the receipt of the trade that closes a candle to the closed candle",

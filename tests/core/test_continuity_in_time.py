@@ -275,7 +275,7 @@ def test_the_id_space_decides_which_fold_it_is() -> None:
 
 def test_what_was_fetched_before_the_first_connection_is_proven_by_its_reread_alone() -> None:
     recording = Recording()
-    recording.hear(list(range(0, 50)), live=False)
+    recording.hear(list(range(50)), live=False)
     assert recording.state.proven == ()
     found = recording.reread(at(0) + 1, at(49))
     assert found.healed == [(at(0), at(49) + 1)]
