@@ -9,12 +9,14 @@ import msgspec
 import numpy as np
 
 from core.candle_fold import to_integers
+from core.continuity_in_time import SPACE
 from core.errors import IntegrityError, MalformedFrame, UserError
 from core.instruments import Instrument
 from core.records import Command, Kind, Mark, Quarantined, RecordBlock, Reread, Tick, VenueCandles
 from core.timeframes import HOUR, timeframe
 from core.trades import TradeBatch
 from dataflows import warm_up
+from dataflows.unreadable import BREAK, around
 from dataflows.venue_rows import Heard, VenueBatch, VenueState, tell
 from exchanges import bounds
 from exchanges.decode import to_batches
@@ -105,8 +107,12 @@ class Decoder:
                 decoded = to_batches(self._venues[part.feed], part)
                 heard.take(decoded)
                 found.extend(decoded.malformed)
-                for batch in decoded.batches:
-                    found.extend(_arrive(known, part.feed, batch))
+                for piece in around(decoded.batches, decoded.malformed):
+                    found.extend(
+                        _broken(known, part.feed, piece)
+                        if isinstance(piece, int)
+                        else _arrive(known, part.feed, piece)
+                    )
             else:
                 for at, record in enumerate(part.records()):
                     offset = part.first_offset + at
@@ -152,6 +158,11 @@ def _other(known: dict[str, str], feed: str, kind: int, offset: int, received: i
         return [Arrivals(feed, name, offset, event=mark) for name in carried]
     tick = _tick(payload, received)
     return [Arrivals(feed, name, offset, event=tick) for name in known]
+
+
+def _broken(known: dict[str, str], feed: str, offset: int) -> list[Decoded]:
+    names = [name for name, id_space in known.items() if id_space == SPACE]
+    return [Arrivals(feed, name, offset, event=mark) for name in names for mark in BREAK]
 
 
 def _command(known: dict[str, str], payload: bytes) -> list[Decoded]:

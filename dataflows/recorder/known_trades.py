@@ -17,6 +17,7 @@ from core.records import Command, Kind, Mark, Record, RecordBlock, Reread
 from core.trades import TradeBatch
 from dataflows.decode import MOST_AHEAD
 from dataflows.recorder.metrics import FeedMetrics
+from dataflows.unreadable import BREAK, around
 from exchanges.decode import to_batches
 from exchanges.venue import Venue
 from storage.journal import Journal
@@ -58,10 +59,13 @@ class KnownTrades:
     def take(self, block: RecordBlock) -> None:
         """Follow the next records of the feed."""
         for part in _of_one_kind(block):
-            if int(part.kinds[0]) in (Kind.MARK, Kind.REREAD):
+            kind = int(part.kinds[0])
+            if kind in (Kind.MARK, Kind.REREAD):
                 self._take_events(part)
+            elif kind == Kind.FRAME:
+                self._take_frames(part)
             else:
-                self._take_batches(self._batches(part), live=int(part.kinds[0]) == Kind.FRAME)
+                self._take_batches(self._batches(part), live=False)
         self.received = max(self.received, int(block.received[-1]))
         if self._metrics is not None:
             self._metrics.holes.set(sum(len(holes) for _, holes in self.holes()))
@@ -152,13 +156,21 @@ class KnownTrades:
                 wanted |= (trades.ids >= first) & (trades.ids <= last)
         return trades if wanted.all() else trades.take(wanted)
 
+    def _take_frames(self, part: RecordBlock) -> None:
+        decoded = to_batches(self._venue, part)
+        if decoded.malformed and self._metrics is not None:
+            self._metrics.unreadable.inc(len(decoded.malformed))
+        for piece in around(decoded.batches, decoded.malformed):
+            if isinstance(piece, int):
+                for mark in BREAK:
+                    self._mark(mark)
+            else:
+                self._take_batches([piece], live=True)
+
     def _batches(self, part: RecordBlock) -> list[TradeBatch]:
         kind = int(part.kinds[0])
         if kind == Kind.FRAME:
-            decoded = to_batches(self._venue, part)
-            if decoded.malformed and self._metrics is not None:
-                self._metrics.unreadable.inc(len(decoded.malformed))
-            return decoded.batches
+            return to_batches(self._venue, part).batches
         batches = []
         if kind == Kind.TRADES:
             for record in part.records():
@@ -193,9 +205,12 @@ class KnownTrades:
                 mark = msgspec.json.decode(record.payload, type=Mark)
             except msgspec.MsgspecError:
                 continue
-            for key, state in list(self._states.items()):
-                if isinstance(state, ContinuityInTime) and (mark.instruments is None or key[0] in mark.instruments):
-                    self._states[key], _ = completeness.mark(state, mark)
+            self._mark(mark)
+
+    def _mark(self, mark: Mark) -> None:
+        for key, state in list(self._states.items()):
+            if isinstance(state, ContinuityInTime) and (mark.instruments is None or key[0] in mark.instruments):
+                self._states[key], _ = completeness.mark(state, mark)
 
     def _take_batches(self, batches: Collection[TradeBatch], live: bool) -> None:
         for batch in batches:
