@@ -60,7 +60,7 @@ def breaks(story: list[object]) -> list[object]:
 @given(st.lists(st.booleans(), min_size=1, max_size=12), st.integers(0, 12))
 def test_it_breaks_the_stretch_where_it_stands_however_the_journal_is_cut(readable: list[bool], cut: int) -> None:
     whole, parts = Decoder({"bybit": "bybit"}), Decoder({"bybit": "bybit"})
-    state, found = whole(None, block(readable))
+    _, found = whole(None, block(readable))
     seen = told(found)
     first, cut_state = [], None
     for low, high in ((0, min(cut, len(readable))), (min(cut, len(readable)), len(readable))):
