@@ -131,11 +131,9 @@ def reread(state: ContinuityInTime, told: Reread) -> tuple[ContinuityInTime, Con
         gaps = tuple(replace(g, unfillable=True) if (g.first_id, g.last_id) in named else g for g in state.gaps)
         return replace(state, gaps=gaps), found
     whole = Range(told.first, told.last, told.first, told.last)
-    current = state.current
-    if current is None and state.up and told.last >= max((r.last_ts for r in state.ranges), default=0):
-        # Asked while the connection was there already: what came after the answer comes over it.
-        current = whole
-    state = replace(state, ranges=_united((*state.ranges, whole)), current=current)
+    # What comes after the answer is proven by a trade that the connection brings: whether what was subscribed is in
+    # force by now cannot be seen.
+    state = replace(state, ranges=_united((*state.ranges, whole)))
     found.healed.extend((first - 1, last + 1) for first, last in unknown(before, whole.first_id, whole.last_id))
     found.ranges = state.proven[-PROVING:]
     found.coverage.extend(_coverage(state, r) for r in state.proven if r.first_ts <= whole.last_ts <= r.last_ts)

@@ -14,7 +14,7 @@ from core.trades import TradeBatch
 FEWEST = 512
 MOST = 16_384
 MEMORY = 30 * SECOND
-"""So many trades are remembered: the latest to arrive, and as far as there is room those of the last half minute."""
+"""So many trades are remembered: the latest by event time, and those of the last half minute where there is room."""
 
 _STRIDE = 256
 
@@ -112,16 +112,16 @@ def _take(
 
 
 def _forget(remembered: Remembered) -> Remembered:
-    extra = len(remembered) - FEWEST
-    if extra <= 0:
+    """Forget the oldest by event time: old ones that were fetched push nothing out that may come again."""
+    if len(remembered) <= FEWEST:
         return remembered
-    recent = remembered.ts >= remembered.newest - MEMORY
-    recent[extra:] = True
-    cut = max(int(np.argmax(recent)), len(remembered) - MOST)
+    order = np.argsort(remembered.ts, kind="stable")
+    old = int(np.searchsorted(remembered.ts[order], remembered.newest - MEMORY))
+    cut = max(min(old, len(order) - FEWEST), len(order) - MOST)
     if cut == 0:
         return remembered
-    left = slice(cut, None)
-    horizon = max(remembered.horizon, int(remembered.ts[left].min()))
+    left = np.sort(order[cut:])
+    horizon = max(remembered.horizon, int(remembered.ts[order[cut - 1]]) + 1)
     columns = remembered.ids[left], remembered.ts[left], remembered.prints[left]
     return Remembered(*columns, remembered.arrived, remembered.newest, horizon)
 

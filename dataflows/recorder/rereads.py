@@ -1,13 +1,14 @@
 """Reading again: where ids do not chain, what a broken connection missed is found by asking for the latest trades."""
 
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from core.continuity_in_time import SPACE
 from core.errors import TransientError, VenueError
+from core.id_ranges import Hole
 from core.instruments import Instrument
 from core.records import Kind, Record, Reread
 from core.trades import TradeBatch
@@ -24,7 +25,6 @@ _log = structlog.get_logger(__name__)
 SETTLED_SECONDS = 3.0
 """So long after connecting the latest trades are asked for: by then the subscription is in force."""
 
-TRIES = 8
 LONGEST_WAIT_SECONDS = 30.0
 
 
@@ -68,12 +68,15 @@ class Rereads:
         self._due.update({key: _Due(at) for key in keys if key[1] == SPACE})
 
     async def in_order(self, keys: Collection[Key]) -> None:
-        """Fetch what was missed so far, before more is read; whether it is all is asked again later."""
+        """Fetch what was missed so far, before more is read.
+
+        What happens until the subscriptions are in force is asked for later.
+        """
         for key in keys:
             since = self._known.last_time(key)
             if key[1] == SPACE and since:
                 try:
-                    await self._fetch(key, since)
+                    self._tell(key, since, await self._fetch(key, since))
                 except (TransientError, VenueError) as error:
                     _log.info("reread_failed", instrument=key[0], why=str(error))
         self.look_after(keys)
@@ -82,15 +85,19 @@ class Rereads:
         """Ask for those that are due; give how many seconds the venue wants to be left alone, 0 for none."""
         now = time.monotonic()
         for key, holes in self._known.holes():
-            # A hole that was given up is not asked for again, a newer one is.
-            if key[1] == SPACE and holes[-1].first_id > self._given_up.get(key, 0):
-                self._due.setdefault(key, _Due(now + SETTLED_SECONDS))
+            # A hole that was given up is not asked for again. A newer one ends with what a connection brought: its
+            # subscription is in force, and the sooner the venue is asked, the less it has forgotten.
+            due = self._due.get(key)
+            if key[1] == SPACE and self._is_new(key, holes) and (due is None or not due.tries):
+                self._due[key] = _Due(now)
         for key in [key for key, due in self._due.items() if due.at <= now]:
             due = self._due.pop(key)
             if key[0] not in self._instruments or not self._known.last_time(key):
                 continue
             try:
                 await self._reread(key)
+                if self._is_new(key, self._known.holes_of(key)):
+                    self._again(key, due, "the venue does not tell the latest trades yet")
             except (TransientError, VenueError) as error:
                 self._again(key, due, str(error))
                 if isinstance(error, TransientError) and (hold := getattr(error, "retry_after", 0.0)):
@@ -110,13 +117,17 @@ class Rereads:
         since = self._known.proven_until(key)
         holes = [hole for hole in self._known.holes_of(key) if hole.first_id > self._given_up.get(key, 0)]
         back_to = min([since, *(hole.after_ts for hole in holes)])
-        found = await self._fetch(key, back_to)
+        self._tell(key, back_to, await self._fetch(key, back_to))
+        await self._log.flushed()
+
+    def _tell(self, key: Key, back_to: int, found: history.Back | None) -> None:
+        """Say what was found of the time since ``back_to``."""
         if found is None:
             self._say(key, back_to, back_to, "closed")
-            return
-        if found.reached:
+        elif found.reached:
             self._say(key, back_to, max(found.last, back_to), "closed")
-            self._given_up.pop(key, None)
+            if back_to <= self._given_up.get(key, back_to):
+                self._given_up.pop(key, None)
         else:
             # What was read hangs together in itself; of the moment at its edge there may be more.
             self._say(key, found.first + 1, max(found.last, found.first + 1), "closed")
@@ -125,7 +136,6 @@ class Rereads:
                 self._say(key, back_to, found.first, "unfillable")
             self._metrics.left.inc()
             _log.warning("stretch_left", instrument=key[0], back_to=back_to, reached=found.first)
-        await self._log.flushed()
 
     async def _fetch(self, key: Key, back_to: int) -> history.Back | None:
         instrument = self._instruments.get(key[0])
@@ -134,10 +144,14 @@ class Rereads:
         wanted = (self._rest, self._venue, instrument, key[1], back_to, self._most)
         found = await history.back_to(*wanted, received=self._clock.now)
         for page in found.pages if found else ():
-            self._put(self._known.unknown(page))
+            # What comes along from before is known, or is of no recording of ours.
+            self._put(self._known.unknown(page.take(page.ts >= back_to)))
             await self._log.room()
         await self._log.flushed()
         return found
+
+    def _is_new(self, key: Key, holes: Sequence[Hole]) -> bool:
+        return bool(holes) and holes[-1].first_id > self._given_up.get(key, 0)
 
     def _say(self, key: Key, first: int, last: int, outcome: str) -> None:
         told = Reread(key[0], key[1], first, last, outcome)  # type: ignore[arg-type]

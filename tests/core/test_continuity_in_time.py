@@ -129,15 +129,16 @@ def test_a_gap_is_repaired_by_what_the_venue_still_has() -> None:
     assert found.ranges == recording.state.proven
 
 
-def test_a_repair_before_the_first_trade_lets_the_connection_go_on_from_it() -> None:
+def test_a_repair_before_the_first_trade_says_nothing_of_what_comes_until_it() -> None:
     recording = Recording()
     recording.hear([0, 1])
     recording.mark("lost")
     recording.mark("connected")
-    recording.reread(at(1), at(1))
+    recording.reread(at(1), at(3))
+    # What was subscribed may have come into force between these two.
     recording.hear([30])
-    assert proves(recording.state, 0, 30)
-    assert recording.pass_time(90).gaps == []
+    assert not proves(recording.state, 3, 30)
+    assert [(gap.first_id, gap.last_id) for gap in recording.pass_time(90).gaps] == [(at(3) + 1, at(30) - 1)]
 
 
 def test_what_the_venue_no_longer_has_is_unfillable_at_once() -> None:
@@ -193,6 +194,7 @@ EVENTS = st.lists(
     st.one_of(
         st.tuples(st.just("trade"), st.integers(1, 4)),
         st.tuples(st.just("lost"), st.integers(0, 3)),
+        st.tuples(st.just("deaf"), st.integers(1, 3)),
         st.tuples(st.just("reread"), st.integers(0, 6)),
         st.tuples(st.just("again"), st.integers(1, 5)),
         st.tuples(st.just("time"), st.integers(1, 30)),
@@ -204,15 +206,20 @@ EVENTS = st.lists(
 @settings(max_examples=150, deadline=None)
 @given(EVENTS)
 def test_what_is_called_proven_lacks_no_trade(events: list[tuple[str, int]]) -> None:
-    recording, now = Recording(), 0
+    recording, now, fresh = Recording(), 0, True
     for kind, size in events:
-        if kind == "trade":
+        if kind == "deaf":
+            # The subscription of a new connection is not in force yet.
+            now += size if fresh else 0
+        elif kind == "trade":
+            fresh = False
             recording.hear(list(range(now, now + size)))
             now += size
         elif kind == "lost":
             recording.mark("lost")
             now += size
             recording.mark("connected")
+            fresh = True
         elif kind == "again":
             recording.hear([n for n in range(now - size, now) if n in recording.taken])
         elif kind == "time":
@@ -281,3 +288,12 @@ def test_what_was_fetched_before_the_first_connection_is_proven_by_its_reread_al
     assert found.healed == [(at(0), at(49) + 1)]
     assert recording.reread(at(3), at(60)).healed == [(at(49), at(60) + 1)]
     assert recording.reread(at(3), at(60)).healed == []
+
+
+def test_old_trades_that_are_fetched_do_not_push_out_what_comes_again() -> None:
+    recording = Recording()
+    recording.hear(list(range(5_000, 5_400)))
+    recording.hear(list(range(3_000)), live=False)
+    # As some venues do when they are subscribed to: the latest trades once more.
+    assert recording.hear(list(range(5_040, 5_090))).runs == []
+    assert len(set(recording.taken)) == len(recording.taken)
