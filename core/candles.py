@@ -42,7 +42,8 @@ class Candle:
     ``start`` is µs since the epoch, UTC. ``volume`` and ``taker_buy_volume`` count native size,
     ``quote_volume`` price × size; the sums are exact. ``trade_count`` counts venue trades (the ``fills`` of
     the rows). ``complete`` means proven: the trade ids cover both edges of the interval with no hole.
-    A candle without trades is flat at the previous close.
+    A candle without trades is flat at the previous close. ``spread`` is best ask less best bid as last recorded
+    when the candle closed; None where quotes are not recorded, a side is empty, or it was read from the lake.
     """
 
     instrument: str
@@ -58,6 +59,7 @@ class Candle:
     taker_buy_volume: Decimal
     complete: bool
     revision: int = 0
+    spread: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

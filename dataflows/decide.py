@@ -1,7 +1,7 @@
 """Deciding: closed candles go to the runs of the strategies, their decisions become signals."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -9,7 +9,7 @@ import structlog
 from core.candles import Candle
 from core.settings import Settings
 from core.signals import Signal
-from core.timeframes import BASE, TIMEFRAMES, Timeframe
+from core.timeframes import BASE, MINUTE, TIMEFRAMES, Timeframe
 from dataflows import warm_up
 from dataflows.steps import Advanced
 from dataflows.warm_up import Past
@@ -164,5 +164,25 @@ def _step(run: RunState, placed: Placed, candle: Candle) -> tuple[RunState, list
 
 def _closed(advanced: Advanced, timeframe: str) -> list[Candle]:
     if timeframe not in _BASE:
-        return [candle for candle in advanced.larger if candle.timeframe == timeframe]
-    return [candle for batch in advanced.base if batch.timeframe == timeframe for candle in batch.candles()]
+        larger = [candle for candle in advanced.larger if candle.timeframe == timeframe]
+        return [_with_spread(advanced, candle, _closing(advanced, candle)) for candle in larger]
+    return [
+        _with_spread(advanced, candle, offset)
+        for batch in advanced.base
+        if batch.timeframe == timeframe
+        for candle, offset in zip(batch.candles(), batch.offset.tolist(), strict=True)
+    ]
+
+
+def _closing(advanced: Advanced, candle: Candle) -> int:
+    """Give the offset of the record that closed a larger candle: the one that closed its last minute."""
+    last = TIMEFRAMES[candle.timeframe].end(candle.start) - MINUTE
+    minutes = [batch for batch in advanced.base if batch.timeframe == BASE[1].name]
+    return min((int(o) for b in minutes for o in b.offset[b.start >= last]), default=-1)
+
+
+def _with_spread(advanced: Advanced, candle: Candle, offset: int) -> Candle:
+    if advanced.quotes is None:
+        return candle
+    best = advanced.quotes.best(candle.instrument, offset)
+    return candle if best is None else replace(candle, spread=best.spread)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import msgspec
@@ -12,6 +12,7 @@ from core.candle_fold import to_integers
 from core.continuity_in_time import SPACE
 from core.errors import IntegrityError, MalformedFrame, UserError
 from core.instruments import Instrument
+from core.quotes import QuoteBatch
 from core.records import Command, Kind, Mark, Quarantined, RecordBlock, Reread, Tick, VenueCandles
 from core.timeframes import HOUR, timeframe
 from core.trades import TradeBatch
@@ -41,7 +42,7 @@ class Arrivals:
     """Hold what a stretch of a feed's journal brought for one instrument: trades, or an event of the feed.
 
     ``offset`` is the journal offset of the last record of the stretch. ``live`` trades came over a connection, others
-    were fetched or read from files.
+    were fetched or read from files. ``quotes`` are the latest of the feed's instruments, and those of the stretch.
     """
 
     feed: str
@@ -50,6 +51,7 @@ class Arrivals:
     trades: TradeBatch | None = None
     event: Mark | Tick | VenueCandles | Reread | None = None
     live: bool = True
+    quotes: QuoteBatch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,8 @@ class Decoder:
                             )
                         )
         told, rows = tell(state.venue, block, heard, self._interval)
+        if rows.known is not None:
+            found = [replace(one, quotes=rows.known) if isinstance(one, Arrivals) else one for one in found]
         found.extend(rows.unread)
         found.append(Reached(block.feed, block.last_offset, rows.told))
         return FeedState(known, told), found

@@ -10,6 +10,7 @@ from core.candles import Candle, CandleBatch
 from core.completeness import Known
 from core.continuity import Continued
 from core.gaps import Coverage, DirtyMinute, Gap
+from core.quotes import QuoteBatch
 from core.records import Mark, Quarantined, Reread, Tick, VenueCandles
 from core.trades import TradeBatch
 from dataflows.decode import Arrivals, set_aside
@@ -30,7 +31,7 @@ class Advanced:
 
     ``trades`` and ``base`` (candles of the base timeframes) go to the lake; ``gaps``, ``coverage``, ``dirty`` and
     ``unread`` to the ledger; ``base`` and ``larger`` to the strategies, and ``told``, the venue's own candles from
-    before the recording. ``forming`` is the fold that holds the open minute.
+    before the recording, and ``quotes``. ``forming`` is the fold that holds the open minute.
     """
 
     feed: str
@@ -44,6 +45,7 @@ class Advanced:
     unread: Sequence[Quarantined] = ()
     duplicates: int = field(default=0)
     told: VenueCandles | None = None
+    quotes: QuoteBatch | None = None
     forming: CandleFold | None = None
 
 
@@ -108,6 +110,7 @@ def form_candles(
             checked.unread,
             continued.duplicates,
             arrivals.event if isinstance(arrivals.event, VenueCandles) else None,
+            arrivals.quotes,
             state.base[-1],
         )
     ]
