@@ -2,14 +2,15 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from core.timeframes import SECOND
 from core.trades import TradeBatch
 from simulator.dialect import Dialect, Frames
 from simulator.exchange import SimulatedExchange
-from simulator.feeds import FEEDS, Feed
-from simulator.framing import Frame
+from simulator.feeds import FEEDS, Feed, TradeFeed
+from simulator.interference import Interference, Told, Undisturbed
 from simulator.session import Session
 from simulator.topic import Topic
 
@@ -25,8 +26,8 @@ _TICK = 0.25
 class TopicBroadcast:
     """Send what happens on the tape to the sessions that joined; `run` is the task."""
 
-    def __init__(self, exchange: SimulatedExchange) -> None:
-        self.exchange = exchange
+    def __init__(self, exchange: SimulatedExchange, interference: Interference | None = None) -> None:
+        self.exchange, self.interference = exchange, interference or Undisturbed()
         self.sessions: set[Session] = set()
         self.reached = exchange.now()
         """The time of the tape up to which all was sent."""
@@ -49,8 +50,8 @@ class TopicBroadcast:
     def changed(self, session: Session, fresh: list[Topic]) -> None:
         """Take notice that a session's topics have changed, and tell it how the new ones stand."""
         self._regroup()
-        feeds = (self._feeds.get((session.dialect, topic)) for topic in fresh)
-        session.send([frame for feed in feeds if feed is not None for frame in feed.opening(self.reached)])
+        feeds = [feed for topic in fresh if (feed := self._feeds.get((session.dialect, topic))) is not None]
+        session.tell([_told(feed, feed.opening(self.reached)) for feed in feeds])
 
     async def run(self) -> None:
         """Follow the clock until cancelled."""
@@ -76,23 +77,35 @@ class TopicBroadcast:
 
     def _advance(self, batches: list[TradeBatch], now: int) -> None:
         shift, reading = self.exchange.clock.shift, time.monotonic()
-        waiting: dict[Session, list[Frame]] = {}
+        waiting: dict[Session, list[Told]] = {}
         for batch in batches:
             trades = replace(batch, ts=batch.ts + shift)
+            passed: dict[str, Sequence[TradeBatch]] = {}
             for key, feed in self._by_trade.get(batch.instrument, ()):
-                self._tell(key, feed.advance(now, reading, trades), waiting)
+                for part in self._passed(key[0], feed, trades, passed):
+                    self._tell(key, _told(feed, feed.advance(now, reading, part), part), waiting)
         for key, feed in self._feeds.items():
             if reading >= feed.due or now >= feed.closes:
-                self._tell(key, feed.advance(now, reading, None), waiting)
+                self._tell(key, _told(feed, feed.advance(now, reading, None)), waiting)
         for session, gathered in waiting.items():
-            session.send(gathered)
+            session.tell(gathered)
 
-    def _tell(self, key: Key, frames: Frames, waiting: dict[Session, list[Frame]]) -> None:
-        if not frames:
+    def _passed(
+        self, dialect: Dialect, feed: Feed, trades: TradeBatch, passed: dict[str, Sequence[TradeBatch]]
+    ) -> Sequence[TradeBatch]:
+        """Give the trades as the dialect tells them, the same on all its topics."""
+        if not self.interference.active or not isinstance(feed, TradeFeed):
+            return (trades,)
+        if dialect.name not in passed:
+            passed[dialect.name] = self.interference.trades(dialect.name, trades)
+        return passed[dialect.name]
+
+    def _tell(self, key: Key, told: Told, waiting: dict[Session, list[Told]]) -> None:
+        if not told.frames:
             return
-        self.exchange.figures.sent[f"{key[0].name} {key[1].key}"] += len(frames)
+        self.exchange.figures.sent[f"{key[0].name} {key[1].key}"] += len(told.frames)
         for session in self._listeners[key]:
-            waiting.setdefault(session, []).extend(frames)
+            waiting.setdefault(session, []).append(told)
 
     def _tick(self) -> None:
         reading = time.monotonic()
@@ -114,3 +127,7 @@ class TopicBroadcast:
             if feed.follows_trades:
                 self._by_trade.setdefault(feed.market.source.instrument.name, []).append((key, feed))
         self.exchange.figures.listeners["dialects"] = sum(1 for one in self.sessions if one.connection.topics)
+
+
+def _told(feed: Feed, frames: Frames, trades: TradeBatch | None = None) -> Told:
+    return Told(feed.topic.kind, feed.market.source.instrument.name, frames, () if trades is None else (trades,))

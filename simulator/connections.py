@@ -43,10 +43,14 @@ class Connections:
             figures.refused += 1
             await websocket.send_denial_response(Response("Too many connections.", dialect.manners.denied))
             return
+        if (denial := self.interference.denial(dialect.name, websocket.url.path)) is not None:
+            figures.refused += 1
+            await websocket.send_denial_response(denial)
+            return
         protocol = BatchingProtocol.of(websocket)
         broadcast, unread = self.broadcast, self.exchange.rules.unread
-        passing = self.interference.frames
-        session = Session(dialect, protocol, websocket.url.path, broadcast.changed, passing, unread)
+        path, interference = websocket.url.path, self.interference
+        session = Session(dialect, protocol, path, broadcast.changed, interference, unread)
         # These venues wait for the client's pings, and send none.
         protocol.keep_alive(0, 0)
         protocol.on_control = session.count
@@ -74,6 +78,7 @@ class Connections:
             loop.call_later(manners.lifetime, session.expire),
         )
         self.broadcast.join(session)
+        self.interference.joined(session)
         figures.connected += 1
         figures.open += 1
         try:
@@ -88,6 +93,7 @@ class Connections:
         finally:
             figures.open -= 1
             figures.cut += session.cut
+            self.interference.left(session)
             self.broadcast.leave(session)
             session.protocol.on_control = None
             for timer in timers:

@@ -92,10 +92,13 @@ class SimulatedExchange:
         self.figures = Figures()
         self.jump = (0, clock.now())
         """How often the clock was set, and to which time of the tape: what lies between is not sent."""
-        self._markets: dict[tuple[bool, str], Market] = {}
+        self.skew = 0
+        """How far the venue's own clock is ahead (µs): told in answers about the time and as the time of sending."""
+        self.listed: dict[tuple[bool, str], Market] = {}
+        """The markets, by whether they are futures and by symbol, in the order of the tape."""
         for instrument in tape.instruments:
             market = Market.of(instrument, _first_id(tape, instrument.native))
-            if self._markets.setdefault((market.futures, market.symbol), market) is not market:
+            if self.listed.setdefault((market.futures, market.symbol), market) is not market:
                 raise UserError(f"the tape has the symbol {market.symbol} twice: name each instrument once")
 
     def now(self) -> int:
@@ -103,16 +106,16 @@ class SimulatedExchange:
         return self.clock.now()
 
     def venue_now(self) -> int:
-        """Give the time that clients are shown (µs since the epoch, UTC)."""
-        return self.clock.venue(self.clock.now())
+        """Give the time that clients are shown (µs since the epoch, UTC): the market's, and the venue's ``skew``."""
+        return self.clock.venue(self.clock.now()) + self.skew
 
     def markets(self, futures: bool) -> list[Market]:
         """Give the spot markets or the futures, in the order of the tape."""
-        return [market for (future, _), market in self._markets.items() if future == futures]
+        return [market for (future, _), market in self.listed.items() if future == futures]
 
     def market(self, futures: bool, symbol: str) -> Market | None:
         """Give the market of a symbol in upper case, None where there is none."""
-        return self._markets.get((futures, symbol))
+        return self.listed.get((futures, symbol))
 
     def candles(self, market: Market, timeframe: Timeframe, start: int, end: int, now: int) -> CandleBatch:
         """Give the candles that begin in [start, end) as they stand at ``now``, all in venue time (µs).

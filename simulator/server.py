@@ -24,6 +24,8 @@ from simulator.connections import Connections
 from simulator.dialect import Dialect
 from simulator.dialects import every
 from simulator.exchange import SimulatedExchange
+from simulator.faults.engine import FaultEngine
+from simulator.faults.scenario import Scenario
 from simulator.interference import Interference, Undisturbed
 
 _PATIENCE = 2
@@ -37,19 +39,23 @@ def serve(
     stop: threading.Event | None = None,
     dialects: Sequence[Dialect] | None = None,
     interference: Interference | None = None,
+    scenario: Scenario | None = None,
 ) -> None:
     """Serve an exchange on bound sockets until SIGTERM or SIGINT (in the main thread), or until ``stop`` is set.
 
-    Beside Binance's protocol it speaks ``dialects``, all that there are by default; all they send, and every answer
-    to REST, passes ``interference``. ``on_ready`` is called when requests are taken. The sockets are closed at the
-    end. What the tape raises ends the server and is raised here.
+    Beside Binance's protocol it speaks ``dialects``, all that there are by default. All that is sent, and every
+    answer to REST, passes ``interference``; by default the engine of faults, which plays ``scenario`` and what it is
+    told by the controls. ``on_ready`` is called when requests are taken. The sockets are closed at the end. What the
+    tape raises ends the server and is raised here.
     """
-    disturbing = interference or Undisturbed()
-    spot, usdm = Weights(exchange.rules, False), Weights(exchange.rules, True)
-    broadcast, topics = Broadcast(exchange), TopicBroadcast(exchange)
-    binance, others = Sockets(exchange, broadcast, spot, usdm), Connections(exchange, topics, disturbing)
-    controls = Admin(exchange, (broadcast, topics), (binance, others))
     spoken = every(exchange) if dialects is None else dialects
+    faults = FaultEngine(exchange, spoken, scenario) if interference is None else None
+    disturbing = interference or faults or Undisturbed()
+    spot, usdm = Weights(exchange.rules, False), Weights(exchange.rules, True)
+    broadcast, topics = Broadcast(exchange, disturbing), TopicBroadcast(exchange, disturbing)
+    binance = Sockets(exchange, broadcast, spot, usdm, disturbing)
+    others = Connections(exchange, topics, disturbing)
+    controls = Admin(exchange, (broadcast, topics), (binance, others), faults)
     # Before Binance's: what is unknown below its /ws is its own.
     venues = [route for one in spoken for route in (*others.routes(one), *Answers(one).routes())]
     routes = [*venues, *rest.routes(exchange, spot, usdm), *binance.routes(), *controls.routes()]
@@ -57,7 +63,7 @@ def serve(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(one.run()) for one in (broadcast, topics)]
+        tasks = [asyncio.create_task(one.run()) for one in (broadcast, topics, disturbing)]
         for task in tasks:
             task.add_done_callback(lambda done: _notice(done, failed, server))
         yield

@@ -3,21 +3,19 @@
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from simulator.binance.protocol import BatchingProtocol
 from simulator.dialect import Connection, Dialect, Frames, Reaction
 from simulator.framing import Frame, encoded
+from simulator.interference import Interference, Told
 from simulator.topic import Topic
-
-Passing = Callable[["Session", Frames], Frames]
 
 
 class Session:
     """Hold one websocket; ``changed`` is called with the topics that came when its topics have changed.
 
-    ``passing`` is asked about all that goes out (`simulator.interference.Interference.frames`). ``unread`` bytes may
-    wait for a client that does not read.
+    All that goes out passes ``interference``. ``unread`` bytes may wait for a client that does not read.
     """
 
     def __init__(
@@ -26,7 +24,7 @@ class Session:
         protocol: BatchingProtocol,
         path: str,
         changed: Callable[["Session", list[Topic]], None],
-        passing: Passing,
+        interference: Interference,
         unread: int,
     ) -> None:
         self.dialect, self.protocol = dialect, protocol
@@ -34,13 +32,32 @@ class Session:
         self.connection = Connection(str(uuid.uuid4()), path, now, now, now)
         self.cut = False
         """The client did not read, and was cut off."""
-        self._changed, self._passing, self._unread = changed, passing, unread
+        self._changed, self._interference, self._unread = changed, interference, unread
         self._recent: deque[float] = deque()
+
+    @property
+    def id(self) -> str:
+        """Tell the connection from others."""
+        return self.connection.id
+
+    @property
+    def path(self) -> str:
+        """Give the address at which it was opened."""
+        return self.connection.path
+
+    @property
+    def speaks(self) -> str:
+        """Name the dialect."""
+        return self.dialect.name
 
     def send(self, frames: Frames) -> None:
         """Send frames, or what interference makes of them."""
-        if frames and (frames := self._passing(self, frames)):
+        if frames and (frames := self._interference.frames(self, frames)):
             self.write(frames)
+
+    def tell(self, told: Iterable[Told]) -> None:
+        """Send what is told on topics, or what interference makes of it."""
+        self.send([frame for one in told for frame in self._interference.told(self, one)])
 
     def write(self, frames: Frames) -> None:
         """Write frames to the client as they are; cut it off where it does not read."""
@@ -65,7 +82,9 @@ class Session:
         """Answer one message of the client."""
         self.count()
         if self.protocol.is_open:
-            self._react(self.dialect.heard(self.connection, message))
+            with self._interference.hearing(self):
+                reaction = self.dialect.heard(self.connection, message)
+            self._react(reaction)
 
     def tick(self, now: float) -> None:
         """Let time pass; ``now`` is a reading of the monotonic clock."""

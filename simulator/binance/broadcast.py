@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -12,16 +12,28 @@ import numpy as np
 from core.timeframes import MINUTE, SECOND
 from core.trades import TradeBatch
 from simulator.binance.events import Form, Sent, told
-from simulator.binance.framing import encode
+from simulator.binance.framing import encode, unframed
 from simulator.binance.pulses import Pulse, pulse
-from simulator.binance.streams import Stream
+from simulator.binance.streams import Stream, speaks
 from simulator.exchange import SimulatedExchange
+from simulator.interference import Interference, Told, Undisturbed
 
 _SLICE = MINUTE
 """At most this much of the tape is sent at a time, however far the clock is ahead."""
 _SLICE_TRADES = 20_000
 """About as many trades, too: so much is rendered before others have their turn."""
 _IDLE = 0.05
+_KINDS: dict[str, str] = {
+    "trade": "trade",
+    "aggTrade": "aggregate",
+    "bookTicker": "quote",
+    "kline": "kline",
+    "markPrice": "mark_price",
+    "depth": "depth",
+    "partialDepth": "depth",
+    "ticker": "ticker",
+    "miniTicker": "ticker",
+}
 
 
 class Listener(Protocol):
@@ -35,6 +47,10 @@ class Listener(Protocol):
 
     def take(self, frames: bytes) -> None:
         """Take whole websocket frames."""
+        ...
+
+    def tell(self, told: Iterable[Told]) -> None:
+        """Take what is told, through interference."""
         ...
 
 
@@ -51,8 +67,8 @@ class _Group:
 class Broadcast:
     """Send what happens on the tape to the listeners that joined; `run` is the task."""
 
-    def __init__(self, exchange: SimulatedExchange) -> None:
-        self.exchange = exchange
+    def __init__(self, exchange: SimulatedExchange, interference: Interference | None = None) -> None:
+        self.exchange, self.interference = exchange, interference or Undisturbed()
         self.listeners: set[Listener] = set()
         self.reached = exchange.now()
         """The time of the tape up to which all was sent."""
@@ -112,6 +128,9 @@ class Broadcast:
         return self.reached < now
 
     def _trades(self, batches: Iterable[TradeBatch]) -> None:
+        if self.interference.active:
+            self._disturbed(batches)
+            return
         sent, shift = self.exchange.venue_now(), self.exchange.clock.shift
         rendered: dict[tuple[Stream, Form], Sent] = {}
         counted: dict[str, int] = {}
@@ -132,6 +151,26 @@ class Broadcast:
         for batch in batches:
             self._prices[batch.instrument] = float(batch.price[-1])
 
+    def _disturbed(self, batches: Iterable[TradeBatch]) -> None:
+        """Tell trades to each listener by itself, so that interference can tell it something else."""
+        sent, shift = self.exchange.venue_now(), self.exchange.clock.shift
+        for batch in (replace(batch, ts=batch.ts + shift) for batch in batches):
+            name, price = batch.instrument, self._prices.get(batch.instrument)
+            parts: Sequence[TradeBatch] | None = None
+            for group in self._groups:
+                gathered: list[Told] = []
+                for stream in group.by_trade.get(name, ()):
+                    if stream.kind != "bookTicker" and parts is None:
+                        parts = self.interference.trades(speaks(stream.market.futures), batch)
+                    rows = (batch,) if stream.kind == "bookTicker" else parts or ()
+                    frames = [
+                        unframed(one) for row in rows for one in told(stream, group.form, row, sent, price).frames
+                    ]
+                    self.exchange.figures.sent[stream.name] += len(frames)
+                    gathered.append(Told(_KINDS[stream.kind], name, frames, rows))
+                _tell(group, gathered)
+            self._prices[name] = float(batch.price[-1])
+
     def _pace(self, span: int, trades: int) -> None:
         """Fit the slices to how dense the tape is."""
         if trades > _SLICE_TRADES:
@@ -145,6 +184,9 @@ class Broadcast:
         counts = Counter({one.name: max(map(len, beat.values())) for one, beat in beats.items()})
         self.exchange.figures.sent.update(counts)
         for group in self._groups:
+            if self.interference.active:
+                _tell(group, [_beaten(one, beats[one][group.form]) for one in group.by_clock])
+                continue
             frames = [frame for one in group.by_clock for frame in beats[one][group.form]]
             if frames:
                 _give(group, "".join(frames))
@@ -172,3 +214,13 @@ def _give(group: _Group, frames: str) -> None:
     data = encode(frames)
     for listener in group.listeners:
         listener.take(data)
+
+
+def _beaten(stream: Stream, frames: list[str]) -> Told:
+    return Told(_KINDS[stream.kind], stream.market.instrument.name, [unframed(frame) for frame in frames])
+
+
+def _tell(group: _Group, told: list[Told]) -> None:
+    some = [one for one in told if one.frames]
+    for listener in group.listeners if some else ():
+        listener.tell(some)

@@ -23,6 +23,12 @@ def framed(body: str) -> str:
     return (_HEADERS[size] if size < 1024 else _header(size)) + body
 
 
+def unframed(frame: str) -> str:
+    """Give the body of a frame."""
+    size = ord(frame[1])
+    return frame[2 if size < 126 else 4 if size == 126 else 10 :]
+
+
 def wrapped(stream: str) -> tuple[str, str]:
     """Give what stands before and after the data of a combined stream."""
     return f'{{"stream":"{stream}","data":', "}"

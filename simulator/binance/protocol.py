@@ -62,6 +62,12 @@ class BatchingProtocol(WebSocketsSansIOProtocol):
         self.transport.close()
         self.loop.call_later(_LINGER, self.transport.abort)
 
+    def tear(self, data: bytes) -> None:
+        """Write a part of frames and close the connection below the websocket."""
+        if self.is_open:
+            self.transport.write(data)
+        self.transport.close()
+
     def drop(self) -> None:
         """Cut the connection with a reset, as a failing network does."""
         peer = self.transport.get_extra_info("socket")

@@ -4,18 +4,22 @@ Source: binance-spot-api-docs web-socket-streams.md, "Live Subscribing/Unsubscri
 """
 
 import time
+import uuid
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 
 from simulator.binance.broadcast import Broadcast
 from simulator.binance.events import Form
-from simulator.binance.framing import encode, framed
+from simulator.binance.framing import unframed
 from simulator.binance.protocol import BatchingProtocol
-from simulator.binance.streams import Route, Stream, find
+from simulator.binance.streams import Route, Stream, find, speaks
+from simulator.dialect import Frames
 from simulator.exchange import SimulatedExchange
+from simulator.framing import encoded
+from simulator.interference import Interference, Told
 
 _METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
 _POLICY = 1008
@@ -40,9 +44,13 @@ class Session:
         futures: bool,
         route: Route,
         form: Form,
+        path: str,
+        interference: Interference,
     ) -> None:
         self.exchange, self.broadcast, self.protocol = exchange, broadcast, protocol
         self.futures, self.route, self.form = futures, route, form
+        self.id, self.path, self.interference = str(uuid.uuid4()), path, interference
+        self.speaks = speaks(futures)
         self.streams: frozenset[Stream] = frozenset()
         self._names: dict[str, Stream | None] = {}
         self._recent: deque[float] = deque()
@@ -53,9 +61,23 @@ class Session:
         if not self.protocol.write_frames(frames, self.exchange.rules.unread):
             self.exchange.figures.cut += 1
 
+    def tell(self, told: Iterable[Told]) -> None:
+        """Send what is told on streams, or what interference makes of it."""
+        self.send([frame for one in told for frame in self.interference.told(self, one)])
+
+    def send(self, frames: Frames) -> None:
+        """Send frames, or what interference makes of them."""
+        if frames and (frames := self.interference.frames(self, frames)):
+            self.write(frames)
+
+    def write(self, frames: Frames) -> None:
+        """Write frames to the client as they are; cut it off where it does not read."""
+        self.take(encoded(frames))
+
     def subscribe(self, names: Sequence[str]) -> bool:
         """Take streams in; False where they would be too many."""
-        known = self._names | {name: find(self.exchange, self.futures, self.route, name) for name in names}
+        with self.interference.hearing(self):
+            known = self._names | {name: find(self.exchange, self.futures, self.route, name) for name in names}
         if len(known) > self.exchange.rules.streams:
             return False
         self._set(known)
@@ -74,12 +96,12 @@ class Session:
         """Answer one message of the client."""
         self.count()
         if self.protocol.is_open:
-            self.take(encode(framed(msgspec.json.encode(self._answer(text)).decode("latin-1"))))
+            self.send([msgspec.json.encode(self._answer(text)).decode()])
 
     def announce(self) -> None:
         """Say that the connection will be closed."""
         body = f'{{"e":"serverShutdown","E":{self.form.time(self.exchange.venue_now())}}}'
-        self.take(encode(self.form.frame("!serverShutdown", body)))
+        self.send([unframed(self.form.frame("!serverShutdown", body))])
 
     def expire(self) -> None:
         """Close the connection because it is old."""

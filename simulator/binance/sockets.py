@@ -12,16 +12,24 @@ from simulator.binance.broadcast import Broadcast
 from simulator.binance.events import Form
 from simulator.binance.protocol import BatchingProtocol
 from simulator.binance.session import Session
-from simulator.binance.streams import Route
+from simulator.binance.streams import Route, speaks
 from simulator.binance.weights import Weights
 from simulator.exchange import SimulatedExchange
+from simulator.interference import Interference, Undisturbed
 
 
 class Sockets:
     """Serve the websockets of an exchange; `sessions` are those that are open."""
 
-    def __init__(self, exchange: SimulatedExchange, broadcast: Broadcast, spot: Weights, usdm: Weights) -> None:
-        self.exchange, self.broadcast = exchange, broadcast
+    def __init__(
+        self,
+        exchange: SimulatedExchange,
+        broadcast: Broadcast,
+        spot: Weights,
+        usdm: Weights,
+        interference: Interference | None = None,
+    ) -> None:
+        self.exchange, self.broadcast, self.interference = exchange, broadcast, interference or Undisturbed()
         self.sessions: set[Session] = set()
         self._weights = {False: spot, True: usdm}
 
@@ -51,8 +59,13 @@ class Sockets:
             figures.refused += 1
             await websocket.send_denial_response(Response("Too many connection attempts.", 429))
             return
-        protocol = BatchingProtocol.of(websocket)
-        session = Session(self.exchange, self.broadcast, protocol, futures, route, _form(websocket, futures))
+        path = websocket.url.path
+        if (denial := self.interference.denial(speaks(futures), path)) is not None:
+            figures.refused += 1
+            await websocket.send_denial_response(denial)
+            return
+        protocol, form = BatchingProtocol.of(websocket), _form(websocket, futures)
+        session = Session(self.exchange, self.broadcast, protocol, futures, route, form, path, self.interference)
         if not session.subscribe(_named(websocket)):
             await websocket.send_denial_response(Response(f"More than {rules.streams} streams.", 400))
             return
@@ -70,6 +83,7 @@ class Sockets:
         )
         self.sessions.add(session)
         self.broadcast.join(session)
+        self.interference.joined(session)
         figures.connected += 1
         figures.open += 1
         try:
@@ -82,6 +96,7 @@ class Sockets:
             pass
         finally:
             figures.open -= 1
+            self.interference.left(session)
             self.broadcast.leave(session)
             self.sessions.discard(session)
             session.protocol.on_control = None

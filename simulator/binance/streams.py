@@ -55,6 +55,11 @@ def find(exchange: SimulatedExchange, futures: bool, route: Route, name: str) ->
     return stream
 
 
+def speaks(futures: bool) -> str:
+    """Give the name of one of the two markets as a dialect."""
+    return "binance-usdm" if futures else "binance"
+
+
 def _stream(name: str, market: Market, kind: str, levels: str, interval: str, speed: str) -> Stream | None:
     if kind == "kline":
         plain = not levels and not speed and interval in TIMEFRAMES and not (market.futures and interval == "1s")
