@@ -41,7 +41,8 @@ class Subscriptions:
     """Hold the instruments of one feed, by name, and the streams of their trades.
 
     ``instruments`` and ``keys`` (stream to instrument and id space) change while the feed runs. ``refused`` maps
-    the instruments that are wanted but cannot be recorded to the reason, and they are tried again; ``fetching`` is
+    the instruments that are wanted but cannot be recorded to the reason, and they are tried again; ``lacking`` those
+    that are recorded without a channel that the venue refused; ``fetching`` is
     the one whose past is being fetched before it is recorded, ``unfetched`` those that are recorded though theirs
     could not be, and since when (monotonic clock). The pasts of all instruments that are new together
     are ``most`` trades at most.
@@ -58,6 +59,7 @@ class Subscriptions:
         self.instruments: dict[str, Instrument] = {}
         self.keys: dict[str, Key] = {}
         self.refused: dict[str, str] = {}
+        self.lacking: dict[str, str] = {}
         self.fetching: str | None = None
         self.unfetched: dict[str, float] = {}
         self._turn = asyncio.Lock()
@@ -140,9 +142,15 @@ class Subscriptions:
 
     async def _take_out(self, streams: Collection[str], words: str) -> None:
         for name, instrument in list(self.instruments.items()):
-            if any(self._venue.stream(instrument, channel) in streams for channel in self.channels):
+            gone = [channel for channel in self.channels if self._venue.stream(instrument, channel) in streams]
+            if not gone:
+                continue
+            if any(channel in self._traded for channel in gone) or not self._traded:
                 await self._drop(name)
                 self.refused[name] = f"{self._venue.name} does not take the subscription of {name}: {words}"
+            else:
+                # Its trades go on.
+                self.lacking[name] = f"{self._venue.name} does not take {', '.join(gone)} of {name}: {words}"
 
     async def _act(self, offset: int, command: Command) -> None:
         name = command.values.get("instrument", "")
@@ -191,11 +199,13 @@ class Subscriptions:
     async def _drop(self, name: str) -> None:
         self.refused.pop(name, None)
         self.unfetched.pop(name, None)
+        self.lacking.pop(name, None)
         instrument = self.instruments.pop(name, None)
         if instrument is not None:
+            # Its keys go last: the mark of the connection that is closed names the instruments by them.
+            await self._connections.remove(instrument)
             for stream in [stream for stream, key in self.keys.items() if key[0] == name]:
                 del self.keys[stream]
-            await self._connections.remove(instrument)
 
     async def _start(self, instruments: Sequence[Instrument]) -> None:
         recorded = self._known.instruments()
