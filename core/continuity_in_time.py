@@ -167,18 +167,24 @@ def _declare(state: ContinuityInTime, found: Continued, *, at_once: bool = False
             found.gaps.append(gap)
         if missing:
             gaps.append(gap)
-    why = dict(state.causes)
     for hole in holes:
         if (at_once or hole.due <= state.watermark) and not any(_in(hole, gap) for gap in gaps):
             bounds = hole.first_id, hole.last_id, hole.after_ts, hole.before_ts
-            cause = why.get(hole.after_ts, "") or "not_recorded"
-            gap = Gap(state.instrument, SPACE, *bounds, hole.last_id - hole.first_id + 1, cause.partition(":")[0])
+            _, cause = _cause(state, hole) or (0, "")
+            word = cause.partition(":")[0] or "not_recorded"
+            gap = Gap(state.instrument, SPACE, *bounds, hole.last_id - hole.first_id + 1, word)
             gaps.append(gap)
             found.gaps.append(gap)
     if tuple(gaps) == state.gaps:
         return state
-    causes = tuple(c for c in state.causes if any(c[0] == h.after_ts for h in holes) or c == state.causes[-1])
+    wanted = {_cause(state, hole) for hole in holes}
+    causes = tuple(c for c in state.causes if c in wanted or c == state.causes[-1])
     return replace(state, gaps=tuple(gaps), causes=causes)
+
+
+def _cause(state: ContinuityInTime, hole: Hole) -> tuple[int, str] | None:
+    """Give why the connection before a hole ended, and when: part of what was missed then may be there by now."""
+    return next((one for one in reversed(state.causes) if one[0] <= hole.after_ts), None)
 
 
 def _claim(state: ContinuityInTime, found: Continued) -> ContinuityInTime:

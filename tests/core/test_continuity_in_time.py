@@ -95,6 +95,17 @@ def test_a_lost_connection_leaves_a_gap_with_its_cause(told: str, cause: str) ->
     assert recording.pass_time(60).gaps == []
 
 
+def test_what_is_fetched_on_connecting_leaves_the_cause_to_the_rest() -> None:
+    recording = Recording()
+    recording.hear([0, 1])
+    recording.mark("lost", "silence")
+    recording.mark("connected")
+    recording.reread(at(1), at(3))
+    recording.hear([6])
+    (gap,) = recording.pass_time(50).gaps
+    assert (gap.first_id, gap.cause) == (at(3) + 1, "silence")
+
+
 def test_a_connection_that_begins_where_none_was_lost_is_a_restart() -> None:
     recording = Recording()
     recording.hear([0, 1])
