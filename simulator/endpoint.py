@@ -26,8 +26,13 @@ class Asked:
 
     @property
     def venue_now(self) -> int:
-        """Give the time that clients are shown (µs since the epoch, UTC)."""
+        """Give the market's time as clients know it (µs since the epoch, UTC): no trade of it is later."""
         return self.exchange.clock.venue(self.now)
+
+    @property
+    def told_now(self) -> int:
+        """Give the time that the venue says it is: its own clock may go wrong."""
+        return self.venue_now + self.exchange.skew
 
     def number(self, name: str) -> int | None:
         """Give a whole number that is not negative; None where there is none or it is none."""

@@ -28,7 +28,11 @@ class Told:
 
 
 class Line(Protocol):
-    """One client's websocket; ``speaks`` names the dialect, which is ``binance`` or ``binance-usdm`` there."""
+    """One client's websocket.
+
+    ``speaks`` names the dialect (of Binance, ``binance`` or ``binance-usdm``), ``instruments`` are those of the tape
+    that it has subscribed to, by name.
+    """
 
     @property
     def id(self) -> str: ...  # noqa: D102 - said above
@@ -38,6 +42,9 @@ class Line(Protocol):
 
     @property
     def path(self) -> str: ...  # noqa: D102
+
+    @property
+    def instruments(self) -> set[str]: ...  # noqa: D102
 
     @property
     def protocol(self) -> BatchingProtocol: ...  # noqa: D102

@@ -46,6 +46,11 @@ class Session:
         return self.connection.path
 
     @property
+    def instruments(self) -> set[str]:
+        """Give the instruments of the tape of which it is told something, by name."""
+        return {topic.market.source.instrument.name for topic in self.connection.topics.values()}
+
+    @property
     def speaks(self) -> str:
         """Name the dialect."""
         return self.dialect.name

@@ -22,7 +22,7 @@ def exchange_info(query: Query) -> dict[str, Any]:
     weight = query.exchange.rules.of(query.futures).weight
     answer: dict[str, Any] = {
         "timezone": "UTC",
-        "serverTime": query.told(query.now),
+        "serverTime": query.told(query.now + query.exchange.skew),
         "rateLimits": [
             {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": weight},
             {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 100},

@@ -45,6 +45,10 @@ class Pulse(ABC):
         """Write a time of the tape."""
         return form.time(self.exchange.clock.venue(tape_time))
 
+    def sent(self, form: Form, now: int) -> int:
+        """Write when an event is sent, by the venue's own clock."""
+        return form.time(self.exchange.clock.venue(now) + self.exchange.skew)
+
     def _bodies(self, event: Any, forms: set[Form]) -> dict[Form, str]:
         return {form: msgspec.json.encode(self.body(event, form)).decode() for form in forms}
 
@@ -81,7 +85,7 @@ class KlinePulse(Pulse):
         first, last = self._ids(candle, min(end, self.exchange.clock.venue(now)))
         return {
             "e": "kline",
-            "E": self.told(form, now),
+            "E": self.sent(form, now),
             "s": market.symbol,
             "k": {
                 "t": form.time(candle.start),
@@ -140,7 +144,7 @@ class DepthPulse(Pulse):
         times = {"T": self.told(form, book.ts)} if self.market.futures else {}
         previous = {"pu": before.update_id} if self.market.futures else {}
         ids = {"U": min(before.update_id + 1, book.update_id), "u": book.update_id}
-        head = {"e": "depthUpdate", "E": self.told(form, now), **times, "s": self.market.symbol}
+        head = {"e": "depthUpdate", "E": self.sent(form, now), **times, "s": self.market.symbol}
         return head | ids | previous | {"b": bids, "a": asks}
 
 
@@ -162,7 +166,7 @@ class TickerPulse(Pulse):
         """Give a ticker's members."""
         last, book, now = event
         market = self.market
-        head = {"E": self.told(form, now), "s": market.symbol}
+        head = {"E": self.sent(form, now), "s": market.symbol}
         prices = {"o": last.open, "h": last.high, "l": last.low}
         written = {name: market.price(value) for name, value in prices.items()}
         sums = {"v": market.size(last.volume), "q": market.value(last.value)}
@@ -201,7 +205,7 @@ class MarkPricePulse(Pulse):
     def body(self, event: Any, form: Form) -> dict[str, Any]:
         """Give the members of a mark price."""
         book, now = event
-        price, time = self.market.price(book.price), self.told(form, now)
+        price, time = self.market.price(book.price), self.sent(form, now)
         head = {"e": "markPriceUpdate", "E": time, "s": self.market.symbol}
         hours = 8 * 3_600_000
         return head | {"p": price, "i": price, "P": price, "r": "0.00000000", "T": (time // hours + 1) * hours}

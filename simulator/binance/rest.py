@@ -72,7 +72,7 @@ def _ping(query: Query) -> dict[str, Any]:
 
 
 def _time(query: Query) -> dict[str, Any]:
-    return {"serverTime": query.told(query.now)}
+    return {"serverTime": query.told(query.now + query.exchange.skew)}
 
 
 def _json(content: Any, status: int, headers: dict[str, str]) -> Response:

@@ -56,6 +56,11 @@ class Session:
         self._recent: deque[float] = deque()
         self._messages = exchange.rules.of(futures).messages
 
+    @property
+    def instruments(self) -> set[str]:
+        """Give the instruments of which it is told something, by name."""
+        return {stream.market.instrument.name for stream in self.streams}
+
     def take(self, frames: bytes) -> None:
         """Write frames to the client; cut it off where it does not read."""
         if not self.protocol.write_frames(frames, self.exchange.rules.unread):

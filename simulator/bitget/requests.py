@@ -27,7 +27,7 @@ class Requests:
 
     def time(self, asked: Asked) -> bytes:
         """Answer ``public/time``."""
-        return success(asked, f'{{"serverTime":"{asked.venue_now // 1000}"}}')
+        return success(asked, f'{{"serverTime":"{asked.told_now // 1000}"}}')
 
     def coins(self, asked: Asked) -> bytes:
         """Answer ``spot/public/coins`` and ``margin/currencies``: nothing is deposited here, or lent."""
@@ -115,12 +115,12 @@ class Requests:
 
 def success(asked: Asked, data: str) -> bytes:
     """Give an answer; ``data`` is JSON text."""
-    return f'{{"code":"00000","msg":"success","requestTime":{asked.venue_now // 1000},"data":{data}}}'.encode()
+    return f'{{"code":"00000","msg":"success","requestTime":{asked.told_now // 1000},"data":{data}}}'.encode()
 
 
 def refused(asked: Asked, code: str, words: str) -> Refusal:
     """Refuse a request in Bitget's words."""
-    return Refusal({"code": code, "msg": words, "requestTime": asked.venue_now // 1000, "data": None}, 400)
+    return Refusal({"code": code, "msg": words, "requestTime": asked.told_now // 1000, "data": None}, 400)
 
 
 def _listed(rows: Sequence[str]) -> str:

@@ -36,16 +36,16 @@ def endpoints(dialect: Dialect) -> list[Endpoint]:
 
 def _enveloped(dialect: Dialect, answer: Callable[[Dialect, Asked], dict[str, Any]], asked: Asked) -> dict[str, Any]:
     result = answer(dialect, asked)
-    return {"retCode": 0, "retMsg": "OK", "result": result, "retExtInfo": {}, "time": asked.venue_now // 1000}
+    return {"retCode": 0, "retMsg": "OK", "result": result, "retExtInfo": {}, "time": asked.told_now // 1000}
 
 
 def _wrong(asked: Asked, words: str) -> Refusal:
-    body = {"retCode": 10001, "retMsg": words, "result": {}, "retExtInfo": {}, "time": asked.venue_now // 1000}
+    body = {"retCode": 10001, "retMsg": words, "result": {}, "retExtInfo": {}, "time": asked.told_now // 1000}
     return Refusal(body, 200)
 
 
 def _time(dialect: Dialect, asked: Asked) -> dict[str, Any]:
-    now = asked.venue_now
+    now = asked.told_now
     return {"timeSecond": str(now // 1_000_000), "timeNano": str(now * 1000)}
 
 

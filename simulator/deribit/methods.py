@@ -115,7 +115,7 @@ def get_chart(dialect: Dialect, params: Params) -> str:
         raise invalid("resolution", "wrong value")
     timeframe = TIMEFRAMES[RESOLUTIONS[resolution]]
     start, end = _number(params, "start_timestamp") * 1000, _number(params, "end_timestamp") * 1000 + 1
-    now = dialect.exchange.venue_now()
+    now = dialect.exchange.clock.venue(dialect.exchange.now())
     end = min(end, now)
     start = max(start, end - timeframe.micros * _MOST_CANDLES)
     candles = (

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -133,7 +133,7 @@ class FaultEngine:
 
     def hearing(self, line: Line) -> AbstractContextManager[None]:
         """Surround the answering of what a client says."""
-        return self._hearing(line)
+        return self._hearing(line) if self._going else nullcontext()
 
     def trades(self, speaks: str, batch: TradeBatch) -> Sequence[TradeBatch]:
         """Give the trades that a dialect's websockets tell, to all clients."""

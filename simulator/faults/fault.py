@@ -43,6 +43,11 @@ class Stage:
             some = random.sample(open_now, min(self.step.sockets, len(open_now)))
             self._drawn = {line.id for line in some}
 
+    def listened(self) -> set[str]:
+        """Give the instruments, without a venue, to which somebody listens on the dialects that are hit."""
+        lines = [line for line in self._lines if self.step.hits_dialect(line.speaks)]
+        return {name.partition(":")[2] for line in lines for name in line.instruments}
+
     def targets(self) -> list[Line]:
         """Give the open websockets that are hit, and write them down."""
         found = [line for line in self._lines if self.hits(line)]

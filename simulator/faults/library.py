@@ -20,9 +20,16 @@ def shipped(name: str) -> Scenario:
     return read_scenario(_FOLDER / f"{name}.toml")
 
 
-def scenario(name: str) -> Scenario:
+def read(name: str) -> Scenario:
     """Give a scenario of the library, or that of a file where ``name`` is a path; raise `UserError`."""
     path = Path(name)
     if path.suffix in (".toml", ".json") or "/" in name:
         return read_scenario(path)
     return shipped(name)
+
+
+def listed() -> str:
+    """Give a line for each scenario: its name and what happens in it."""
+    known = names()
+    width = max(map(len, known))
+    return "".join(f"{name:{width}}  {shipped(name).description}\n" for name in known)

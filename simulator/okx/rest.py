@@ -49,7 +49,7 @@ def _enveloped(dialect: Dialect, answer: Callable[[Dialect, Asked], list[Any]], 
 
 
 def _time(dialect: Dialect, asked: Asked) -> list[Any]:
-    return [{"ts": str(asked.venue_now // 1000)}]
+    return [{"ts": str(asked.told_now // 1000)}]
 
 
 def _instruments(dialect: Dialect, asked: Asked) -> list[Any]:

@@ -20,6 +20,8 @@ from exchanges.registry import venue as venue_named
 from simulator.clock import MarketClock
 from simulator.dialects import addresses
 from simulator.exchange import SimulatedExchange
+from simulator.faults.library import listed, read
+from simulator.faults.scenario import Scenario
 from simulator.server import serve
 from simulator.tapes.bar_files import read_bars
 from simulator.tapes.candle_tape import CandleTape
@@ -59,6 +61,12 @@ def simulate(
     ] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65_535, help="On loopback; 0 takes a free one.")] = None,
     history: Annotated[str | None, typer.Option(help="How much past an invented market has, as 24h.")] = None,
+    scenario: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="What goes wrong: one of --scenarios, or a file of yours.")
+    ] = None,
+    scenarios: Annotated[
+        bool, typer.Option("--scenarios", help="List the scenarios that there are, and end.")
+    ] = False,
 ) -> None:
     """Serve an exchange on this machine that speaks the market-data protocols of all venues, until Ctrl-C.
 
@@ -70,9 +78,13 @@ def simulate(
 
     Example: tidemill simulate recording.ws.gz --venue binance --speed 10
     """
+    if scenarios:
+        sys.stdout.write(listed())
+        return
     named = list(files or ())
     _refuse_contradictions(named, venue, instrument, candles, seed, history)
     settings = configured(ctx)
+    rehearsed = None if scenario is None else read(scenario)
     begin = None if start is None else _moment(start)
     hours = settings.simulator.history_hours if history is None else seconds(history, "--history") / 3600
     listening = listen(settings.simulator.port if port is None else port, "simulator.port' or the option '--port")
@@ -83,7 +95,7 @@ def simulate(
         with closing(tape) if isinstance(tape, InventedTape) else nullcontext():
             waits = bool(named) if wait is None else wait
             clock = _clock(tape, settings, speed, begin, now, waits)
-            _serve(SimulatedExchange(tape, clock), listening)
+            _serve(SimulatedExchange(tape, clock), listening, rehearsed)
 
 
 def _refuse_contradictions(
@@ -143,18 +155,21 @@ def _clock(
     return clock
 
 
-def _serve(exchange: SimulatedExchange, listening: socket.socket) -> None:
+def _serve(exchange: SimulatedExchange, listening: socket.socket, scenario: Scenario | None) -> None:
     host, port = listening.getsockname()[:2]
     over = threading.Event()
     watch = threading.Thread(target=_watch, args=(exchange, over), name="clock", daemon=True)
 
     def ready() -> None:
+        if scenario is not None:
+            when = "when a client has subscribed" if scenario.begins == "subscribed" else "now"
+            sys.stdout.write(f"scenario   {scenario.name}: {scenario.description}; it begins {when}\n")
         sys.stdout.write(_addresses(exchange, f"{host}:{port}"))
         sys.stdout.flush()
         watch.start()
 
     try:
-        serve(exchange, [listening], ready)
+        serve(exchange, [listening], ready, scenario=scenario)
     finally:
         over.set()
 
