@@ -1,7 +1,6 @@
 """What Binance answers by REST; every reader raises `MalformedFrame` and nothing else."""
 
 from dataclasses import replace
-from decimal import Decimal
 from typing import TypeVar
 
 from core.errors import MalformedFrame, UserError
@@ -11,8 +10,10 @@ from core.timeframes import Timeframe, timeframe
 from core.trades import TradeBatch
 from exchanges import binance_answers_wire as wire
 from exchanges import binance_symbols, bounds
-from exchanges.answers import read_answer
+from exchanges.instrument_list import each_once
+from exchanges.json_payload import read_json
 from exchanges.klines_check import check_kline
+from exchanges.number_texts import step
 from exchanges.trade_page import Row, trade_page
 
 _T = TypeVar("_T")
@@ -29,17 +30,8 @@ def read_instruments(payload: bytes, futures: bool, exchange: str) -> list[Instr
 
     Left out are those that are not trading, and those that our names cannot express.
     """
-    found: dict[str, Instrument] = {}
-    for symbol in _read(payload, wire.ExchangeInfo).symbols:
-        if symbol.status != "TRADING":
-            continue
-        instrument = _instrument(symbol, futures, exchange)
-        if instrument is None:
-            continue
-        if instrument.name in found:
-            raise MalformedFrame(f"instrument {instrument.name} stands twice in the list")
-        found[instrument.name] = instrument
-    return list(found.values())
+    symbols = _read(payload, wire.ExchangeInfo).symbols
+    return each_once(_instrument(symbol, futures, exchange) for symbol in symbols if symbol.status == "TRADING")
 
 
 def read_trades(instrument: str, payload: bytes, received_at: int) -> TradeBatch | None:
@@ -76,7 +68,7 @@ def read_candles(instrument: str, name: str, payload: bytes) -> VenueCandles:
 
 
 def _read(payload: bytes, kind: type[_T]) -> _T:
-    return read_answer(payload, kind, "Binance")
+    return read_json(payload, kind, "an answer of Binance")
 
 
 def _row(number: int, time: int, price: str, size: str, maker: bool) -> Row:
@@ -106,10 +98,10 @@ def _instrument(symbol: wire.Symbol, futures: bool, exchange: str) -> Instrument
     except UserError:
         return None
     rules = {rule.filter_type: rule for rule in symbol.filters}
-    tick = _step(rules.get("PRICE_FILTER", _NO_RULE).tick_size, "tick size")
-    return replace(
-        instrument, native=symbol.symbol, tick=tick, lot=_step(rules.get("LOT_SIZE", _NO_RULE).step_size, "lot size")
-    )
+    # A step of 0 means that the rule is off.
+    tick = step(rules.get("PRICE_FILTER", _NO_RULE).tick_size, "tick size")
+    lot = step(rules.get("LOT_SIZE", _NO_RULE).step_size, "lot size")
+    return replace(instrument, native=symbol.symbol, tick=tick, lot=lot)
 
 
 def _expiry(symbol: wire.Symbol) -> str | None:
@@ -117,14 +109,6 @@ def _expiry(symbol: wire.Symbol) -> str | None:
     if dated:
         return binance_symbols.delivery_date(digits)
     return "PERP" if "PERPETUAL" in symbol.contract_type else None
-
-
-def _step(text: str | None, what: str) -> Decimal | None:
-    if text is None:
-        return None
-    mantissa, decimals = bounds.total(text, what)
-    # A step of 0 means that the rule is off.
-    return Decimal(mantissa).scaleb(-decimals) if mantissa else None
 
 
 _NO_RULE = wire.Filter("")

@@ -14,9 +14,9 @@ from core.timeframes import timeframe
 from core.trades import TradeBatch
 from exchanges import bitget_wire as wire
 from exchanges import bounds, number_texts
-from exchanges.answers import read_answer
 from exchanges.bitget_frames import candle
-from exchanges.json_frames import read_part
+from exchanges.instrument_list import each_once
+from exchanges.json_payload import read_json, read_part
 from exchanges.kline_page import kline_page
 from exchanges.trade_page import Row, trade_page
 
@@ -32,7 +32,7 @@ def read_time(payload: bytes) -> int:
 def read_spot(payload: bytes, exchange: str) -> list[Instrument]:
     """Read the pairs that are online, with tick and lot; left out is what our names cannot express."""
     rows = [row for row in _read(payload, list[wire.SpotRow]) if row.status == "online"]
-    return _once(
+    return each_once(
         [
             _instrument(f"{exchange}:{row.base_coin}-{row.quote_coin}", row.symbol, tick, lot)
             for row in rows
@@ -51,7 +51,7 @@ def read_contracts(payload: bytes, exchange: str) -> list[Instrument]:
             tick = tick * _decimals(row.price_place) if tick else None
             lot = number_texts.step(row.size_multiplier, "size step")
             found.append(_instrument(f"{exchange}:{row.base_coin}-{row.quote_coin}-{expiry}", row.symbol, tick, lot))
-    return _once(found)
+    return each_once(found)
 
 
 def read_trades(instrument: Instrument, symbol: str, payload: bytes, received_at: int) -> TradeBatch | None:
@@ -78,7 +78,7 @@ def read_candles(instrument: Instrument, name: str, payload: bytes) -> VenueCand
 
 
 def _read(payload: bytes, kind: type[_T]) -> _T:
-    answer = read_answer(payload, wire.Answer, "Bitget")
+    answer = read_json(payload, wire.Answer, "an answer of Bitget")
     if answer.code != _DONE:
         raise MalformedFrame(f"Bitget refused: {answer.code[:20]}: {' '.join(answer.msg[:160].split())}")
     return read_part(answer.data, kind, "an answer of Bitget")
@@ -118,14 +118,3 @@ def _decimals(text: str) -> Decimal:
     if number > bounds.MAX_DECIMALS:
         raise MalformedFrame(f"{number} decimals are too many")
     return Decimal(1).scaleb(-number)
-
-
-def _once(instruments: list[Instrument | None]) -> list[Instrument]:
-    found: dict[str, Instrument] = {}
-    for instrument in instruments:
-        if instrument is None:
-            continue
-        if instrument.name in found:
-            raise MalformedFrame(f"instrument {instrument.name} stands twice in the list")
-        found[instrument.name] = instrument
-    return list(found.values())

@@ -13,7 +13,7 @@ from core.instruments import Instrument
 from core.timeframes import TIMEFRAMES
 from exchanges import bitget_streams, bounds, number_texts
 from exchanges import bitget_wire as wire
-from exchanges.json_frames import read_frame, read_part
+from exchanges.json_payload import read_json, read_part
 from exchanges.kline_page import Candle, checked
 from exchanges.messages import Ack, ErrorReply, Kline, MarkPrice, Message, Quote, Trade
 
@@ -28,7 +28,7 @@ def read(frame: bytes, kind: str, instrument_of: InstrumentOf) -> list[Message]:
     """Read a frame of one type of instruments (``SPOT``); raise `MalformedFrame` and nothing else."""
     if frame == _HEARTBEAT:
         return []
-    head = read_frame(frame, wire.Head, "Bitget")
+    head = read_json(frame, wire.Head, "a frame of Bitget")
     if head.event is not UNSET:
         return [_event(head, head.event, kind)]
     if head.op == "unsubscribe" and head.args is not UNSET:

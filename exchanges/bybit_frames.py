@@ -15,6 +15,7 @@ from exchanges import bybit_wire as wire
 from exchanges.json_names import refuse_repeated_names
 from exchanges.klines_check import check_kline
 from exchanges.messages import Ack, ErrorReply, Kline, MarkPrice, Message, Quote, Trade
+from exchanges.number_texts import whole
 from exchanges.text_ids import text_id
 
 InstrumentOf: TypeAlias = Callable[[str], Instrument]
@@ -65,13 +66,6 @@ def _read(frame: bytes, instrument_of: InstrumentOf) -> list[Message]:
 def side(taker: Literal["Buy", "Sell"]) -> Literal["buy", "sell"]:
     """Give the taker's side in our words."""
     return "buy" if taker == "Buy" else "sell"
-
-
-def whole(text: str, what: str) -> int:
-    """Read a whole number that stands as text; raise `MalformedFrame` for anything else."""
-    if not (text.isascii() and text.isdigit() and len(text) <= bounds.MAX_TEXT):
-        raise MalformedFrame(f"{what} {text[: bounds.MAX_TEXT]!r} is not a whole number")
-    return int(text)
 
 
 def _answer(head: wire.Head) -> list[Message]:

@@ -5,7 +5,6 @@ Source: bybit-exchange/docs, docs/v5/market. 600 requests in 5 s and address, wh
 """
 
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import TypeVar
 
 import msgspec
@@ -17,11 +16,12 @@ from core.timeframes import timeframe
 from core.trades import TradeBatch
 from exchanges import bounds, bybit_symbols
 from exchanges import bybit_wire as wire
-from exchanges.answers import read_answer
-from exchanges.bybit_frames import INTERVALS, side, volumes, whole
+from exchanges.bybit_frames import INTERVALS, side, volumes
 from exchanges.bybit_symbols import Category
-from exchanges.kline_windows import window_end
-from exchanges.klines_check import check_kline
+from exchanges.instrument_list import each_once
+from exchanges.json_payload import read_json
+from exchanges.kline_page import Candle, kline_page, page_end
+from exchanges.number_texts import micros, step, whole
 from exchanges.text_ids import text_id
 from exchanges.trade_page import trade_page
 from exchanges.venue import Budget, Request
@@ -31,8 +31,8 @@ PAGE = 1000
 """Candles and instruments of a page."""
 _TRADES = {"spot": 60, "linear": 1000, "inverse": 1000}
 _ROOT = "/v5/market"
+_ANSWER = "an answer of Bybit"
 _T = TypeVar("_T")
-_Row = tuple[int, str, str, str, str, str, str, int, str]
 
 
 def time() -> Request:
@@ -72,7 +72,7 @@ def klines(category: Category, symbol: str, name: str, start: int, end: int) -> 
 
 def klines_until(name: str, start: int, end: int) -> int:
     """Give the end of what one request covers, as `exchanges.history.KlineWindows` says."""
-    return window_end(timeframe(name), start, end, PAGE)
+    return page_end(timeframe(name), start, end, PAGE)
 
 
 def read_time(payload: bytes) -> int:
@@ -85,15 +85,8 @@ def read_instruments(category: Category, payload: bytes) -> list[Instrument]:
 
     Left out are those that are not trading, and those that our names cannot express.
     """
-    found: dict[str, Instrument] = {}
-    for row in _page(category, payload, wire.Listed).list:
-        instrument = _instrument(category, row) if row.status == "Trading" else None
-        if instrument is None:
-            continue
-        if instrument.name in found:
-            raise MalformedFrame(f"instrument {instrument.name} stands twice in the list")
-        found[instrument.name] = instrument
-    return list(found.values())
+    rows = _page(category, payload, wire.Listed).list
+    return each_once(_instrument(category, row) for row in rows if row.status == "Trading")
 
 
 def read_cursor(category: Category, payload: bytes) -> str:
@@ -115,26 +108,17 @@ def read_trades(
 
 def read_candles(category: Category, instrument: Instrument, symbol: str, name: str, payload: bytes) -> VenueCandles:
     """Read a page of candles, ascending, closed or not; Bybit tells no counts and no taker volumes: 0."""
-    page, length, before = _page(category, payload, wire.KlineRow), timeframe(name), 0
+    page = _page(category, payload, wire.KlineRow)
     _same(page.symbol, symbol)
-    rows: list[_Row] = []
-    for row in reversed(page.list):
-        start = bounds.micros(whole(row.start, "start of the kline"), "start of the kline")
-        check_kline(length, start, row.open, row.high, row.low, row.close)
-        if start <= before:
-            raise MalformedFrame(f"kline {name} at {start} does not come before the one that it follows")
-        before = start
-        volume = volumes(instrument, row.volume, row.turnover)
-        rows.append((start, row.open, row.high, row.low, row.close, *volume, 0, "0"))
-    return VenueCandles(instrument.name, name, rows)
+    return kline_page(instrument.name, timeframe(name), (_candle(instrument, row) for row in page.list))
 
 
 def _instrument(category: Category, row: wire.Listed) -> Instrument | None:
     expiry = _expiry(category, row)
     if expiry is None or len(row.symbol) > bybit_symbols.LONGEST:
         return None
-    tick = _step(row.price_filter.tick_size, "tick size")
-    lot = _step(row.lot_size_filter.qty_step or row.lot_size_filter.base_precision, "lot size")
+    tick = step(row.price_filter.tick_size, "tick size")
+    lot = step(row.lot_size_filter.qty_step or row.lot_size_filter.base_precision, "lot size")
     found = bybit_symbols.instrument(category, row.symbol, row.base_coin, row.quote_coin, expiry, tick, lot)
     try:
         Instrument.parse(found.name)
@@ -143,18 +127,18 @@ def _instrument(category: Category, row: wire.Listed) -> Instrument | None:
     return found
 
 
+def _candle(instrument: Instrument, row: wire.KlineRow) -> Candle:
+    start, volume = micros(row.start, "start of the kline"), volumes(instrument, row.volume, row.turnover)
+    return Candle(start, row.open, row.high, row.low, row.close, *volume)
+
+
 def _expiry(category: Category, row: wire.Listed) -> str | None:
     if category == "spot":
         return ""
     if not row.contract_type.endswith("Futures"):
         return "PERP" if row.contract_type.endswith("Perpetual") else None
-    at = bounds.micros(whole(row.delivery_time, "delivery time"), "delivery time")
+    at = micros(row.delivery_time, "delivery time")
     return datetime.fromtimestamp(at // 1_000_000, UTC).strftime("%Y%m%d")
-
-
-def _step(text: str, what: str) -> Decimal | None:
-    mantissa, decimals = bounds.total(text or "0", what)
-    return Decimal(mantissa).scaleb(-decimals) if mantissa else None
 
 
 def _page(category: Category, payload: bytes, kind: type[_T]) -> wire.Page[_T]:
@@ -165,10 +149,10 @@ def _page(category: Category, payload: bytes, kind: type[_T]) -> wire.Page[_T]:
 
 
 def _result(payload: bytes, kind: type[_T]) -> _T:
-    answer = read_answer(payload, wire.Envelope, "Bybit")
+    answer = read_json(payload, wire.Envelope, _ANSWER)
     if answer.ret_code:
         raise MalformedFrame(f"Bybit refused: {answer.ret_code}: {' '.join(answer.ret_msg[:160].split())}")
-    return read_answer(bytes(answer.result), kind, "Bybit")
+    return read_json(bytes(answer.result), kind, _ANSWER)
 
 
 def _same(found: str, symbol: str) -> None:

@@ -12,19 +12,20 @@ from core.timeframes import TIMEFRAMES
 from core.trades import TradeBatch
 from exchanges import bounds, deribit_symbols
 from exchanges import deribit_wire as wire
-from exchanges.answers import read_answer
 from exchanges.deribit_frames import read_candle, read_trade
-from exchanges.json_numbers import number_text
+from exchanges.instrument_list import each_once
+from exchanges.json_payload import read_json
 from exchanges.kline_page import kline_page
+from exchanges.number_texts import number_text
 from exchanges.trade_page import trade_page
 
-_VENUE = "Deribit"
+_ANSWER = "an answer of Deribit"
 _UNITS = {"reversed": "quote", "linear": "base"}
 
 
 def read_time(payload: bytes) -> int:
     """Read the venue's time, µs since the epoch, UTC."""
-    return bounds.micros(read_answer(payload, wire.ServerTime, _VENUE).result, "server time")
+    return bounds.micros(read_json(payload, wire.ServerTime, _ANSWER).result, "server time")
 
 
 def read_instruments(payload: bytes) -> list[Instrument]:
@@ -32,18 +33,17 @@ def read_instruments(payload: bytes) -> list[Instrument]:
 
     Left out are options and combinations, those that are not active, and those that our names cannot express.
     """
-    found: dict[str, Instrument] = {}
-    for listed in read_answer(payload, wire.Instruments, _VENUE).result:
-        if listed.kind not in ("future", "spot") or not listed.is_active:
-            continue
-        try:
-            instrument = deribit_symbols.split(listed.instrument_name)
-        except MalformedFrame:
-            continue
-        if instrument.name in found:
-            raise MalformedFrame(f"instrument {instrument.name} stands twice in the list")
-        found[instrument.name] = _described(instrument, listed)
-    return list(found.values())
+    return each_once(_instrument(listed) for listed in read_json(payload, wire.Instruments, _ANSWER).result)
+
+
+def _instrument(listed: wire.Listed) -> Instrument | None:
+    if listed.kind not in ("future", "spot") or not listed.is_active:
+        return None
+    try:
+        instrument = deribit_symbols.split(listed.instrument_name)
+    except MalformedFrame:
+        return None
+    return _described(instrument, listed)
 
 
 def _described(instrument: Instrument, listed: wire.Listed) -> Instrument:
@@ -66,7 +66,7 @@ def _step(raw: Raw, what: str) -> Decimal:
 def read_trades(instrument: Instrument, payload: bytes, received_at: int) -> TradeBatch | None:
     """Read a page of trades, sorted by ``trade_seq``: the newest ones come newest first."""
     symbol = deribit_symbols.join(instrument)
-    answer = read_answer(payload, wire.TradesAnswer, _VENUE)
+    answer = read_json(payload, wire.TradesAnswer, _ANSWER)
     rows = sorted(read_trade(row, symbol) for row in answer.result.trades)
     return trade_page(instrument.name, "trade", rows, received_at)
 
@@ -77,7 +77,7 @@ def read_candles(instrument: Instrument, timeframe: str, payload: bytes) -> Venu
     Deribit tells neither trade count nor taker volume: they are 0. `exchanges.deribit_frames.read_candle` says what
     the volumes are.
     """
-    chart = read_answer(payload, wire.ChartAnswer, _VENUE).result
+    chart = read_json(payload, wire.ChartAnswer, _ANSWER).result
     columns = chart.ticks, chart.open, chart.high, chart.low, chart.close, chart.volume, chart.cost
     if len({len(column) for column in columns}) != 1:
         raise MalformedFrame("the columns of a chart differ in length")

@@ -6,7 +6,6 @@ their start: theirs is the time of receipt. Each check is here; what is refused 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Context, Decimal
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -19,9 +18,9 @@ from exchanges import bounds
 from exchanges import deribit_wire as wire
 from exchanges.deribit_symbols import is_inverse
 from exchanges.json_names import refuse_repeated_names
-from exchanges.json_numbers import number_text
 from exchanges.kline_page import Candle, checked
 from exchanges.messages import Ack, ErrorReply, Kline, MarkPrice, Message, Ping, Quote, Trade
+from exchanges.number_texts import number_text, sum_text
 from exchanges.trade_page import Row
 
 InstrumentOf: TypeAlias = Callable[[str], Instrument]
@@ -42,8 +41,6 @@ RESOLUTIONS = {
 
 _TIMEFRAMES = {resolution: name for name, resolution in RESOLUTIONS.items()}
 _INTERVALS = frozenset({"100ms", "raw", "agg2"})
-_LAST_KEPT = Decimal(1).scaleb(-bounds.MAX_DECIMALS)
-_WIDE = Context(prec=300)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,15 +227,8 @@ def read_candle(row: wire.Candle, instrument: Instrument) -> Candle:
     start = bounds.micros(row.tick, "start of the kline")
     sides = (row.open, "open"), (row.high, "high"), (row.low, "low"), (row.close, "close")
     open_, high, low, close = (number_text(raw, what) for raw, what in sides)
-    volume, cost = _sum(row.volume, "volume"), _sum(row.cost, "cost")
+    volume, cost = sum_text(row.volume, "volume"), sum_text(row.cost, "cost")
     return Candle(start, open_, high, low, close, cost if is_inverse(instrument) else volume, cost)
-
-
-def _sum(raw: Raw, what: str) -> str:
-    text = number_text(raw, what)
-    if len(text.partition(".")[2]) <= bounds.MAX_DECIMALS:
-        return text
-    return format(Decimal(text).quantize(_LAST_KEPT, context=_WIDE), "f")
 
 
 def _check_symbol(named: str, symbol: str) -> None:

@@ -45,10 +45,19 @@ def kline_page(instrument: str, length: Timeframe, candles: Iterable[Candle]) ->
 
 
 def page_end(length: Timeframe, start: int, end: int, rows: int) -> int:
-    """Give where ``rows`` candles end of which the first holds ``start``, ``end`` at the latest; µs, UTC."""
+    """Give the latest time up to ``end`` such that at most ``rows`` candles begin from ``start`` on; all µs, UTC.
+
+    For venues that refuse a stretch that holds too many candles, or give the last ones of it.
+
+    Example:
+        >>> from core.timeframes import timeframe
+        >>> page_end(timeframe("1m"), 60_000_000, 6_000_000_000, 2)
+        180000000
+    """
     at = length.floor(start)
+    at = at if at == start else length.end(at)
     for _ in range(rows):
-        at = length.end(at)
         if at >= end:
-            return end
-    return at
+            break
+        at = length.end(at)
+    return min(end, at)

@@ -13,8 +13,8 @@ from core.timeframes import timeframe
 from core.trades import TradeBatch
 from exchanges import number_texts, okx_symbols
 from exchanges import okx_wire as wire
-from exchanges.answers import read_answer
-from exchanges.json_frames import read_part
+from exchanges.instrument_list import each_once
+from exchanges.json_payload import read_json, read_part
 from exchanges.kline_page import kline_page
 from exchanges.messages import IdSpace
 from exchanges.okx_frames import candle
@@ -44,15 +44,7 @@ def read_instruments(payload: bytes, exchange: str) -> list[Instrument]:
 
     Left out are those that are not live, and those that our names cannot express.
     """
-    found: dict[str, Instrument] = {}
-    for row in _read(payload, wire.ListedRow):
-        instrument = _instrument(row, exchange) if row.state == "live" else None
-        if instrument is None:
-            continue
-        if instrument.name in found:
-            raise MalformedFrame(f"instrument {instrument.name} stands twice in the list")
-        found[instrument.name] = instrument
-    return list(found.values())
+    return each_once(_instrument(row, exchange) for row in _read(payload, wire.ListedRow) if row.state == "live")
 
 
 def read_trades(instrument: Instrument, symbol: str, channel: str, payload: bytes, now: int) -> TradeBatch | None:
@@ -74,7 +66,7 @@ def read_candles(instrument: Instrument, name: str, payload: bytes) -> VenueCand
 
 
 def _read(payload: bytes, kind: type[_T]) -> list[_T]:
-    answer = read_answer(payload, wire.Answer, "OKX")
+    answer = read_json(payload, wire.Answer, "an answer of OKX")
     if answer.code != "0":
         raise MalformedFrame(f"OKX refused: {answer.code[:20]}: {' '.join(answer.msg[:160].split())}")
     return read_part(answer.data, list[kind], "an answer of OKX")  # type: ignore[valid-type]

@@ -10,7 +10,7 @@ from core.instruments import Instrument
 from core.timeframes import TIMEFRAMES
 from exchanges import bounds, number_texts, okx_streams
 from exchanges import okx_wire as wire
-from exchanges.json_frames import read_frame, read_part
+from exchanges.json_payload import read_json, read_part
 from exchanges.kline_page import Candle, checked
 from exchanges.messages import Ack, ErrorReply, IdSpace, Kline, MarkPrice, Message, Quote, Shutdown, Trade
 from exchanges.okx_symbols import SWAP
@@ -27,7 +27,7 @@ def read(frame: bytes, received_at: int, instrument_of: InstrumentOf) -> list[Me
     """Read a frame; raise `MalformedFrame` and nothing else."""
     if frame == _HEARTBEAT:
         return []
-    head = read_frame(frame, wire.Head, "OKX")
+    head = read_json(frame, wire.Head, "a frame of OKX")
     if head.event is not UNSET:
         return _event(head, head.event, received_at)
     if head.arg is UNSET or head.data is UNSET:

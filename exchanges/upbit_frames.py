@@ -14,9 +14,9 @@ from core.timeframes import TIMEFRAMES, Timeframe
 from exchanges import bounds
 from exchanges import upbit_wire as wire
 from exchanges.json_names import refuse_repeated_names
-from exchanges.json_numbers import number_text
 from exchanges.klines_check import check_kline
 from exchanges.messages import ErrorReply, Kline, Message, Quote, Trade
+from exchanges.number_texts import number_text
 
 InstrumentOf: TypeAlias = Callable[[str], Instrument]
 """Gives the instrument of a code or raises `MalformedFrame`."""

@@ -16,8 +16,9 @@ from core.timeframes import DAY, SECOND, timeframe
 from core.trades import TradeBatch
 from exchanges import bounds, upbit_symbols
 from exchanges import upbit_wire as wire
-from exchanges.answers import read_answer
-from exchanges.kline_windows import window_end
+from exchanges.instrument_list import each_once
+from exchanges.json_payload import read_json
+from exchanges.kline_page import Candle, kline_page, page_end
 from exchanges.trade_page import Row, trade_page
 from exchanges.upbit_frames import price_and_size, start_of, values_of
 from exchanges.venue import Budget, Request
@@ -34,7 +35,6 @@ _PATHS = {
     "30m": "minutes/30", "1h": "minutes/60", "4h": "minutes/240", "1d": "days", "1w": "weeks", "1M": "months",
 }  # fmt: skip
 _T = TypeVar("_T")
-_Candle = tuple[int, str, str, str, str, str, str, int, str]
 
 
 def time() -> Request:
@@ -97,7 +97,7 @@ def klines(code: str, name: str, start: int, end: int) -> Request:
 
 def klines_until(name: str, start: int, end: int) -> int:
     """Give the end of what one request covers, as `exchanges.history.KlineWindows` says."""
-    return window_end(timeframe(name), start, end, CANDLES)
+    return page_end(timeframe(name), start, end, CANDLES)
 
 
 def read_time(payload: bytes) -> int:
@@ -112,16 +112,7 @@ def read_time(payload: bytes) -> int:
 
 def read_markets(payload: bytes) -> list[Instrument]:
     """Read the markets; without tick and lot, which depend on the price. Left out are codes that we cannot name."""
-    found: dict[str, Instrument] = {}
-    for row in _read(payload, list[wire.Market]):
-        try:
-            instrument = upbit_symbols.split(row.market)
-        except MalformedFrame:
-            continue
-        if instrument.name in found:
-            raise MalformedFrame(f"instrument {instrument.name} stands twice in the list")
-        found[instrument.name] = instrument
-    return list(found.values())
+    return each_once(_instrument(row) for row in _read(payload, list[wire.Market]))
 
 
 def read_trades(instrument: Instrument, code: str, payload: bytes, received_at: int) -> TradeBatch | None:
@@ -136,20 +127,22 @@ def read_trades(instrument: Instrument, code: str, payload: bytes, received_at: 
 
 def read_candles(instrument: Instrument, code: str, name: str, payload: bytes) -> VenueCandles:
     """Read a page of candles, ascending, closed or not; Upbit tells no counts and no taker volumes: 0."""
-    length, rows, before = timeframe(name), list[_Candle](), 0
-    for row in reversed(_read(payload, list[wire.Bar])):
+    rows, length = _read(payload, list[wire.Bar]), timeframe(name)
+    for row in rows:
         _same(row.market, code)
-        start = start_of(row)
-        values = values_of(row, length, start)
-        if start <= before:
-            raise MalformedFrame(f"kline {name} at {start} does not come before the one that it follows")
-        before = start
-        rows.append((start, *values, 0, "0"))
-    return VenueCandles(instrument.name, name, rows)
+    starts = [(row, start_of(row)) for row in rows]
+    return kline_page(instrument.name, length, (Candle(at, *values_of(row, length, at)) for row, at in starts))
+
+
+def _instrument(row: wire.Market) -> Instrument | None:
+    try:
+        return upbit_symbols.split(row.market)
+    except MalformedFrame:
+        return None
 
 
 def _read(payload: bytes, kind: type[_T]) -> _T:
-    return read_answer(payload, kind, "Upbit")
+    return read_json(payload, kind, "an answer of Upbit")
 
 
 def _same(found: str, code: str) -> None:

@@ -1,4 +1,4 @@
-"""How a frame is decoded, whatever it holds: either all of it is sound, or none of it is taken."""
+"""How JSON that a venue sent is decoded, a frame or an answer: either all of it is sound, or none of it is taken."""
 
 from typing import TypeVar
 
@@ -10,20 +10,20 @@ from exchanges.json_names import refuse_repeated_names
 _T = TypeVar("_T")
 
 
-def read_frame(frame: bytes, kind: type[_T], venue: str) -> _T:
+def read_json(payload: bytes, kind: type[_T], what: str) -> _T:
     """Decode JSON into a struct; raise `MalformedFrame`, and nothing else, where it is not of that form.
 
-    ``venue`` is who is named in the error: "OKX". What the struct passes over must be sound too: text in UTF-8, and
-    no name twice in one object.
+    ``what`` is named in the error: "a frame of OKX". What the struct passes over must be sound too: text in UTF-8,
+    and no name twice in one object.
     """
     try:
-        text = str(frame, "utf-8")
+        text = str(payload, "utf-8")
         read = msgspec.json.decode(text, type=kind)
         refuse_repeated_names(text)
     except (msgspec.MsgspecError, UnicodeError) as error:
-        raise MalformedFrame(f"not a frame of {venue}: {str(error)[:160]}") from None
+        raise MalformedFrame(f"not {what}: {str(error)[:160]}") from None
     except (RecursionError, ValueError):
-        raise MalformedFrame(f"not a frame of {venue}: nested too deep, or a number too long") from None
+        raise MalformedFrame(f"not {what}: nested too deep, or a number too long") from None
     return read
 
 
