@@ -201,7 +201,7 @@ class LakePartition(StatefulSinkPartition[LakeRows, Pending | None]):
         for one in rows:
             reached[one.feed] = max(one.last_offset, reached.get(one.feed, -1))
         stored = self._writer.commit(trades, candles, reached, told)
-        self._written.trades += sum(batch.num_rows for batch in trades)
+        self._written.trades += stored.pop("trades", 0)
         self._written.candles += sum(batch.num_rows for batch in candles)
         self._written.told = dict(Counter(self._written.told) + Counter(stored))
         self._written.commits += 1

@@ -8,6 +8,10 @@ from core.errors import IntegrityError, TidemillError, TransientError, UserError
 _UNREACHABLE = ("connect", "server closed", "terminating connection", "shutting down", "starting up", "ssl ")
 
 
+class Conflict(TransientError):  # noqa: N818 - the field's own term
+    """Report that another commit to the lake came first and that nothing was stored."""
+
+
 @contextmanager
 def typed_errors(secret: str = "") -> Iterator[None]:
     """Turn DuckDB's errors into those of `core.errors`, each on one line and without ``secret``.
@@ -32,9 +36,7 @@ def _typed(error: duckdb.Error, secret: str) -> TidemillError:
     if "password authentication failed" in low or ("role" in low and "does not exist" in low):
         return UserError(f"the lake's server refused the user or password: mend ledger.url ({_brief(text)})")
     if "transaction conflict" in low or "could not serialize" in low:
-        return TransientError(
-            f"another commit to the lake came first, nothing was stored: try again ({_brief(text)})"
-        )
+        return Conflict(f"another commit to the lake came first, nothing was stored: try again ({_brief(text)})")
     if any(word in low for word in _UNREACHABLE):
         return TransientError(f"the lake's server does not answer: is it running? ({_brief(text)})")
     if isinstance(error, duckdb.OutOfMemoryException) or "no space left" in low:

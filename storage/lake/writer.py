@@ -1,16 +1,21 @@
 """The one way into the lake: rows and the offsets that they stand for, in one transaction."""
 
 import contextlib
+import random
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from core.errors import IntegrityError, TransientError
-from core.trades import TRADES_SCHEMA
+from core.timeframes import HOUR, MINUTE
 from storage.lake import data_files
-from storage.lake.errors import typed_errors
+from storage.lake.errors import Conflict, typed_errors
+from storage.lake.frontier import Frontier, Stretch, stored, stretches, without
 from storage.lake.inlined import prune_inlined
 from storage.lake.order import in_order
 from storage.lake.session import is_remote, quoted
@@ -18,6 +23,11 @@ from storage.lake.tables import TABLES
 from storage.lake.unstored import Newest, unstored
 
 _PRUNE_EVERY = 256
+_TRIES = 8
+"""So often a commit is begun again where another author's came first."""
+
+_LONGEST_PAUSE = 0.05
+T = TypeVar("T")
 _NOTHING: Mapping[str, Sequence[pa.RecordBatch]] = {}
 
 
@@ -37,6 +47,7 @@ class LakeWriter:
         self._offsets = self._stored()
         self._commits = 0
         self._newest = Newest()
+        self._frontier = Frontier()
 
     def offsets(self) -> dict[str, int]:
         """Give the last committed offset of each feed."""
@@ -49,12 +60,13 @@ class LakeWriter:
         offsets: Mapping[str, int],
         told: Mapping[str, Sequence[pa.RecordBatch]] = _NOTHING,
     ) -> dict[str, int]:
-        """Store rows and offsets in one transaction; return how many rows each table of ``told`` lacked.
+        """Store rows and offsets in one transaction; return how many of ``trades`` and ``told`` were new, by table.
 
         ``trades`` are under `TRADES_SCHEMA`, ``candles`` under `CANDLES_SCHEMA`, in any order. ``told`` are rows of
-        ``quotes``, ``mark_prices`` and ``venue_candles``: those that are stored already are left out. Raises
-        `IntegrityError` where an offset would move back or another writer of the partition has committed,
-        `TransientError` where the server is away or another commit came first. Nothing is stored then.
+        ``quotes``, ``mark_prices`` and ``venue_candles``: those that are stored already are left out, and so are
+        trades that another author has added (`add_trades`). Raises `IntegrityError` where an offset would move back
+        or another writer of the partition has committed, `TransientError` where the server is away or other commits
+        came first, again and again. Nothing is stored then.
         """
         moved = {feed: offset for feed, offset in offsets.items() if offset != self._offsets.get(feed)}
         for feed, offset in moved.items():
@@ -63,30 +75,51 @@ class LakeWriter:
                     f"feed {feed!r}: offset {offset} is before the committed {self._offsets[feed]}, nothing stored"
                 )
         tables = {**_tables({"trades": trades, "candles": candles}), **(heard := _tables(told))}
-        counts = dict.fromkeys(heard, 0)
         if not tables and not moved:
-            return counts
+            return {}
         # Feeds that stand still are touched as well when rows come, so that a second writer always conflicts.
+        reached = dict(offsets) if tables else moved
+        counts = self._until_alone(lambda: self._commit(tables, heard, reached))
+        self._offsets.update(moved)
+        for name, rows in heard.items():
+            self._newest.add(name, rows)
+        self._prune()
+        return counts
+
+    def _commit(
+        self, tables: Mapping[str, pa.Table], heard: Mapping[str, pa.Table], reached: Mapping[str, int]
+    ) -> dict[str, int]:
+        counts = dict.fromkeys(heard, 0)
+        found = []
         with self._transaction() as write:
             for name, rows in tables.items():
                 new = rows
                 if name in heard and not self._newest.surely_new(name, rows):
                     new = unstored(self._connection, name, rows)
+                new = in_order(name, new) if new.num_rows else new
+                if name == "trades":
+                    found = stretches(new)
+                    new = self._not_added(new, found)
                 if new.num_rows:
-                    write(name, in_order(name, new))
-                if name in heard:
+                    write(name, new)
+                if name != "candles":
                     counts[name] = new.num_rows
-            for feed, offset in (dict(offsets) if tables else moved).items():
+            for feed, offset in reached.items():
                 self._set(feed, offset)
-        self._offsets.update(moved)
-        for name, rows in heard.items():
-            self._newest.add(name, rows)
-        self._commits += 1
-        if self._commits % _PRUNE_EVERY == 0:
-            # What is stored is stored: that housekeeping failed is no failure of the commit.
-            with contextlib.suppress(TransientError):
-                prune_inlined(self._connection)
+        self._frontier.add(found)
         return counts
+
+    def _not_added(self, rows: pa.Table, found: Sequence[Stretch]) -> pa.Table:
+        """Give the trades that no other author has added; see to it that none adds them meanwhile."""
+        strange = self._frontier.strange(found)
+        self._frontier.ask(self._connection, strange)
+        doubtful = self._frontier.behind(found)
+        if strange or doubtful:
+            self._exclude_others()
+        if not doubtful:
+            return rows
+        places = np.concatenate([np.arange(one.low, one.high) for one in doubtful])
+        return without(rows, places[stored(self._connection, rows.take(pa.array(places)), MINUTE)])
 
     def revise(self, candles: Sequence[pa.RecordBatch]) -> None:
         """Append later revisions of candles; raise `IntegrityError` where a stored one is not older."""
@@ -107,25 +140,48 @@ class LakeWriter:
     def add_trades(self, trades: Sequence[pa.RecordBatch]) -> int:
         """Store the trades that are not there yet, by (instrument, id space, id); return how many.
 
-        For other authors than the dataflow, who hold the instrument's advisory lock. A trade is looked for
-        on the days that the input spans, a day more on either side.
+        For other authors than the dataflow, who hold the instrument's advisory lock. A trade is looked for in the
+        time that the input spans, an hour more on either side. Raises as `commit` does.
         """
         rows = _tables({"trades": trades}).get("trades")
         if rows is None:
             return 0
-        columns = ", ".join(f"n.{name}" for name in TRADES_SCHEMA.names)
+        first = rows.append_column("position", pa.array(np.arange(rows.num_rows)))
+        first = first.group_by(["instrument", "id_space", "trade_id"]).aggregate([("position", "min")])
+        once = in_order("trades", rows.take(first.column("position_min")))
+        added = self._until_alone(lambda: self._add(once))
+        self._prune()
+        return added
+
+    def _add(self, rows: pa.Table) -> int:
         with self._transaction() as write:
-            new = self._connection.execute(
-                f"SELECT {columns} FROM rows n ANTI JOIN ("  # noqa: S608 - our own column names
-                " SELECT instrument, id_space, trade_id FROM lake.trades WHERE day BETWEEN"
-                " ?::TIMESTAMPTZ::DATE - 1 AND ?::TIMESTAMPTZ::DATE + 1) t"
-                " ON t.instrument = n.instrument AND t.id_space = n.id_space AND t.trade_id = n.trade_id"
-                " QUALIFY row_number() OVER (PARTITION BY n.instrument, n.id_space, n.trade_id) = 1",
-                _bounds(rows, "ts"),
-            ).to_arrow_table()
+            new = without(rows, stored(self._connection, rows, HOUR))
             if new.num_rows:
-                write("trades", in_order("trades", new.cast(TRADES_SCHEMA)))
+                self._exclude_others()
+                write("trades", new)
         return int(new.num_rows)
+
+    def _exclude_others(self) -> None:
+        """Conflict with every other transaction that looks for trades before it stores some.
+
+        Without, two of them would each not see the rows of the other: DuckLake has no unique keys.
+        """
+        self._connection.execute("UPDATE lake.meta SET version = version")
+
+    def _until_alone(self, commit: Callable[[], T]) -> T:
+        for _ in range(_TRIES - 1):
+            try:
+                return commit()
+            except Conflict:
+                time.sleep(random.uniform(0, _LONGEST_PAUSE))  # noqa: S311 - no secret
+        return commit()
+
+    def _prune(self) -> None:
+        self._commits += 1
+        if self._commits % _PRUNE_EVERY == 0:
+            # What is stored is stored: that housekeeping failed is no failure of the commit.
+            with contextlib.suppress(TransientError):
+                prune_inlined(self._connection)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[Callable[[str, pa.Table], None]]:
@@ -162,8 +218,8 @@ class LakeWriter:
     def _set(self, feed: str, offset: int) -> None:
         known = self._offsets.get(feed)
         if known is None:
-            # Rows have no unique keys here: two first commits at once conflict over this row instead.
-            self._connection.execute("UPDATE lake.meta SET version = version")
+            # Rows have no unique keys here: two first commits at once conflict over another row instead.
+            self._exclude_others()
             stored = self._stored()
             if feed not in stored:
                 self._connection.execute("INSERT INTO lake.offsets VALUES (?, ?, ?)", [self._partition, feed, offset])
