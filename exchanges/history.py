@@ -11,6 +11,7 @@ from core.instruments import Instrument
 from core.records import VenueCandles
 from core.timeframes import timeframe as named
 from core.trades import TradeBatch
+from exchanges.bounds import FIRST_ID
 from exchanges.rest import Rest
 from exchanges.venue import Request, Venue
 
@@ -85,15 +86,48 @@ async def instruments(rest: Rest, venue: Venue) -> list[Instrument]:
 
 
 async def first_id(rest: Rest, venue: Venue, instrument: Instrument, channel: str, start: int) -> int | None:
-    """Give the id of the first trade at or after ``start`` (µs since the epoch, UTC); None where there is none."""
+    """Give the id of the first trade at or after ``start`` (µs since the epoch, UTC); None where there is none.
+
+    At venues that page by id only, and tell no id of a time, it is sought: ids each are the one before plus 1.
+    """
     if isinstance(venue, TradeIdByTime) and venue.id_space(channel) in ("trade", "merged"):
         return venue.read_first_trade(await rest.get(venue.first_trade_request(instrument, start)))
-    payload = await rest.get(venue.trades_request(instrument, channel, start=start))
-    page = venue.read_trades(instrument, channel, payload, _now())
+    try:
+        request = venue.trades_request(instrument, channel, start=start)
+    except UserError:
+        if venue.id_space(channel) != "trade":
+            raise
+        return await _sought(rest, venue, instrument, channel, start)
+    page = venue.read_trades(instrument, channel, await rest.get(request), _now())
     if page is None:
         return None
     late_enough = page.ids[page.ts >= start]
     return int(late_enough[0]) if len(late_enough) else None
+
+
+async def _sought(rest: Rest, venue: Venue, instrument: Instrument, channel: str, start: int) -> int | None:
+    """Look for that id backwards from the newest trade in steps that double, then by halves."""
+
+    async def page_from(first: int | None) -> TradeBatch | None:
+        payload = await rest.get(venue.trades_request(instrument, channel, first_id=first))
+        return venue.read_trades(instrument, channel, payload, _now())
+
+    page = await page_from(None)
+    if page is None or page.ts[-1] < start:
+        return None
+    reach = len(page)
+    # Trades before ``low`` are too early; from ``high`` on they are late enough, and ``found`` is the first of them.
+    low, high, found = FIRST_ID, int(page.ids[-1]), int(page.ids[-1])
+    while low < high:
+        at, reach = max((low + high) // 2, high - reach), 2 * reach
+        page = await page_from(at)
+        if page is None or not (late := (page.ts >= start).nonzero()[0]).size:
+            low = max(at, 0 if page is None else int(page.ids[-1])) + 1
+        elif late[0] > 0:
+            return int(page.ids[late[0]])
+        else:
+            found, high = min(found, int(page.ids[0])), min(at, int(page.ids[0]))
+    return found
 
 
 async def trades(

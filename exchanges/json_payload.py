@@ -1,6 +1,7 @@
 """How JSON that a venue sent is decoded, a frame or an answer: either all of it is sound, or none of it is taken."""
 
-from typing import TypeVar
+from functools import lru_cache
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -18,7 +19,7 @@ def read_json(payload: bytes, kind: type[_T], what: str) -> _T:
     """
     try:
         text = str(payload, "utf-8")
-        read = msgspec.json.decode(text, type=kind)
+        read: _T = _decoder(kind).decode(text)  # type: ignore[arg-type]
         refuse_repeated_names(text)
     except (msgspec.MsgspecError, UnicodeError) as error:
         raise MalformedFrame(f"not {what}: {str(error)[:160]}") from None
@@ -30,6 +31,13 @@ def read_json(payload: bytes, kind: type[_T], what: str) -> _T:
 def read_part(raw: msgspec.Raw, kind: type[_T], what: str) -> _T:
     """Decode a part of JSON that has been read as a whole; raise `MalformedFrame` where it is not ``what``."""
     try:
-        return msgspec.json.decode(raw, type=kind)
+        read: _T = _decoder(kind).decode(raw)  # type: ignore[arg-type]
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise MalformedFrame(f"not {what}: {str(error)[:160]}") from None
+    return read
+
+
+# Lists and unions would be made out anew for every frame: that takes longer than to decode it.
+@lru_cache(maxsize=256)
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)

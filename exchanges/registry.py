@@ -10,13 +10,14 @@ from exchanges.bitget import SPOT as BITGET
 from exchanges.bitget import USDT as BITGET_USDT
 from exchanges.bybit import INVERSE, LINEAR
 from exchanges.bybit import SPOT as BYBIT
+from exchanges.coinbase import COINBASE
 from exchanges.deribit import DERIBIT
 from exchanges.okx import OKX
 from exchanges.simulated import SIMULATED
 from exchanges.upbit import UPBIT
 from exchanges.venue import Venue
 
-_DECLARED = (SPOT, USDM, OKX, BITGET, BITGET_USDT, DERIBIT, BYBIT, LINEAR, INVERSE, UPBIT, SIMULATED)
+_DECLARED = (SPOT, USDM, OKX, BITGET, BITGET_USDT, DERIBIT, BYBIT, LINEAR, INVERSE, UPBIT, COINBASE, SIMULATED)
 
 VENUES: dict[str, Venue] = {venue.name: venue for venue in _DECLARED}
 """The venues as declared, at their own addresses."""
