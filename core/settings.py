@@ -159,6 +159,8 @@ class Settings(BaseSettings):
 
     data: Path = Path("data")
     """The data folder."""
+    limits: Path | None = None
+    """Where what was sent to each exchange is remembered; None is in the data folder."""
     log: Literal["debug", "info", "warning", "error"] = "warning"
     ledger: LedgerSettings = LedgerSettings()
     lake: LakeSettings = LakeSettings()

@@ -16,14 +16,14 @@ _TABLE = "CREATE TABLE IF NOT EXISTS hosts (host TEXT PRIMARY KEY, state BLOB NO
 
 
 def opened(folder: Path | None) -> sqlite3.Connection:
-    """Open the file in a folder, making both (not what the folder lies in) where missing; in memory without one.
+    """Open the file in a folder, making both where they are missing; in memory without one.
 
     A file that is damaged, or of another version, is begun anew: it holds minutes of counting. Raises
     `sqlite3.Error` and `OSError`.
     """
     if folder is None:
         return _prepared(":memory:")
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / NAME
     # Several processes that start together must not mend, or switch to the log, at once.
     lock = os.open(folder, os.O_RDONLY)

@@ -186,6 +186,11 @@ def _remedy(error: OSError) -> str:
     return "make it writable for this user or name another folder with --data"
 
 
+def limits_path(settings: Settings, folder: DataFolder) -> Path:
+    """Give where what was sent to exchanges is remembered: where the settings say, else in the data folder."""
+    return settings.limits or folder.limits
+
+
 def lake_path(settings: Settings, folder: DataFolder) -> str:
     """Give where the lake's data files are: where the settings say, else in the data folder."""
     return settings.lake.path or str(folder.lake.resolve())

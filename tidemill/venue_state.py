@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from core.errors import TransientError
 from exchanges.budgets import breakers
-from storage.data_folder import DataFolder
 from tidemill.liveness import Component
 
 _OFFSET = " clock_offset_seconds"
@@ -30,10 +30,10 @@ def clocks(shown: Iterable[Component]) -> list[dict[str, Any]]:
     ]
 
 
-def hosts(folder: DataFolder) -> list[dict[str, Any]]:
+def hosts(limits: Path) -> list[dict[str, Any]]:
     """Give the breaker of each host that was ever asked; ``until`` is when it lets the next request try."""
     try:
-        found = breakers(folder.limits)
+        found = breakers(limits)
     except TransientError as error:
         return [{"host": None, "state": "unknown", "until": None, "failures": None, "why": str(error)}]
     return [

@@ -20,7 +20,7 @@ from exchanges.budgets import Budgets
 from exchanges.hosts import counted
 from exchanges.registry import venue as venue_named
 from exchanges.rest import Rest
-from storage.data_folder import DataFolder
+from storage.data_folder import DataFolder, limits_path
 from storage.journal import Journal
 
 _log = structlog.get_logger(__name__)
@@ -77,7 +77,7 @@ class RecorderComponent:
         strategies = wanted_candles(self._settings)
         rests: dict[tuple[str, str], Rest] = {}
         attempts: dict[str, Attempts] = {}
-        budgets = Budgets(DataFolder(self._settings.data).limits)
+        budgets = Budgets(limits_path(self._settings, DataFolder(self._settings.data)))
 
         def recorder(feed: FeedSettings) -> Recorder:
             venue = venue_named(feed.dialect, feed.websocket_url, feed.rest_url)

@@ -119,6 +119,11 @@ def test_all_that_share_a_folder_share_a_budget_through_restarts(tmp_path, clock
     assert admitted(second) == 10
 
 
+def test_a_folder_of_several_data_folders_is_made_where_it_is_missing(tmp_path, clocks) -> None:
+    assert admitted(budgets(tmp_path / "of" / "all", clocks)) == 10
+    assert admitted(budgets(tmp_path / "of" / "all", clocks)) == 0
+
+
 def test_what_is_in_memory_is_nobody_elses(clocks) -> None:
     first = budgets(None, clocks)
     assert admitted(first) == 10

@@ -20,7 +20,7 @@ from exchanges import history
 from exchanges.budgets import Budgets
 from exchanges.registry import venue as venue_named
 from exchanges.rest import Rest
-from storage.data_folder import DataFolder
+from storage.data_folder import DataFolder, limits_path
 from storage.journal import Doorbell, Journal
 from tidemill.configuration import configured
 from tidemill.feeds import Recorded, feed_for, known_feeds, listed, recording
@@ -82,7 +82,10 @@ def feeds(
         if not names:
             raise UserError(f"say which instruments to {action}: tidemill feeds {action} binance:SOL-USDT")
         asked = [_Asked(feed_for(one, known, feed), one) for one in map(Instrument.parse, names)]
-        done = _add(asked, commands, inbox, folder) if action == "add" else _remove(asked, commands, inbox, folder)
+        if action == "add":
+            asyncio.run(_check(_new(asked, commands), Budgets(limits_path(settings, folder))))
+        act = _add if action == "add" else _remove
+        done = act(asked, commands, inbox, folder)
     _report(done, as_json)
     if any(one.outcome == "refused" for one in done):
         raise typer.Exit(_FAILED)
@@ -94,9 +97,12 @@ def _chosen(known: dict[str, FeedSettings], named: str | None) -> list[FeedSetti
     return [feed for name, feed in known.items() if named in (None, name)]
 
 
+def _new(asked: Sequence[_Asked], commands: Sequence[Command]) -> list[_Asked]:
+    return [one for one in asked if one.instrument.name not in wanted(one.feed, commands)]
+
+
 def _add(asked: Sequence[_Asked], commands: Sequence[Command], inbox: Inbox, folder: DataFolder) -> list[Done]:
-    new = [one for one in asked if one.instrument.name not in wanted(one.feed, commands)]
-    asyncio.run(_check(new, Budgets(folder.limits)))
+    new = _new(asked, commands)
     done = [Done(one.instrument.name, one.feed.name, "no change") for one in asked if one not in new]
     return done + _submit("add", new, inbox, folder)
 

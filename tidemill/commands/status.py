@@ -12,7 +12,7 @@ import typer
 
 from core.errors import TidemillError, TransientError, UserError
 from core.settings import Settings
-from storage.data_folder import DataFolder
+from storage.data_folder import DataFolder, limits_path
 from storage.journal import Journal
 from storage.ledger.ledger import Ledger
 from storage.ledger.server import serve
@@ -84,12 +84,13 @@ def status(
         with catalog(settings) as connection:
             _write({"coverage": rows(connection, _COVERAGE)}, as_json)
         return
-    shown = components(folder, needed(_running(folder) or settings))
+    run_with = _running(folder) or settings
+    shown = components(folder, needed(run_with))
     if not any(one.running for one in shown):
         # Nothing else is to be told of a folder that cannot be used.
         folder.prepare()
     found: dict[str, Any] = {"components": shown, "lag": _lag(folder, shown)}
-    found |= {"clocks": clocks(shown), "breakers": hosts(folder)}
+    found |= {"clocks": clocks(shown), "breakers": hosts(limits_path(run_with, folder))}
     try:
         if any(one.name == "ledger" and one.running for one in shown):
             _refuse_silent_server(settings, folder)
