@@ -5,7 +5,8 @@ result at any speed, after any crash, on any machine.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from enum import IntEnum
 from typing import ClassVar, Literal
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import UserError
+from core.instruments import Instrument, SizeUnit
 
 
 class Kind(IntEnum):
@@ -33,6 +35,8 @@ class Kind(IntEnum):
     """The venue's own candles from before the recording, to warm strategies with: `VenueCandles`."""
     REREAD = 7
     """What reading missing trades again by REST came to: a `Reread`."""
+    LISTING = 8
+    """What the venue says of an instrument, at the start and when it has changed: a `Listing`."""
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -118,6 +122,39 @@ class Reread(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def record(self, received_at: int) -> Record:
         """Give the journal record of this answer."""
         return Record(Kind.REREAD, received_at, msgspec.json.encode(self))
+
+
+class Listing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Hold what the venue's list says of an instrument; numbers as text, None where it does not say."""
+
+    instrument: str
+    native: str
+    tick: str | None
+    lot: str | None
+    multiplier: str
+    size_unit: SizeUnit
+
+    @classmethod
+    def of(cls, instrument: Instrument) -> "Listing":
+        """Give the listing of an instrument."""
+        tick, lot = (None if step is None else str(step) for step in (instrument.tick, instrument.lot))
+        return cls(instrument.name, instrument.native, tick, lot, str(instrument.multiplier), instrument.size_unit)
+
+    def read(self) -> Instrument:
+        """Give the instrument; raise `UserError` for a name that is none, `ArithmeticError` for no number."""
+        tick, lot = (None if step is None else Decimal(step) for step in (self.tick, self.lot))
+        return replace(
+            Instrument.parse(self.instrument),
+            native=self.native,
+            tick=tick,
+            lot=lot,
+            multiplier=Decimal(self.multiplier),
+            size_unit=self.size_unit,
+        )
+
+    def record(self, received_at: int) -> Record:
+        """Give the journal record of this listing."""
+        return Record(Kind.LISTING, received_at, msgspec.json.encode(self))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

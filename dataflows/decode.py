@@ -13,7 +13,7 @@ from core.continuity_in_time import SPACE
 from core.errors import IntegrityError, MalformedFrame, UserError
 from core.instruments import Instrument
 from core.quotes import QuoteBatch
-from core.records import Command, Kind, Mark, Quarantined, RecordBlock, Reread, Tick, VenueCandles
+from core.records import Command, Kind, Listing, Mark, Quarantined, RecordBlock, Reread, Tick, VenueCandles
 from core.timeframes import HOUR, timeframe
 from core.trades import TradeBatch
 from dataflows import warm_up
@@ -34,6 +34,7 @@ _MARK = msgspec.json.Decoder(Mark)
 _TICK = msgspec.json.Decoder(Tick)
 _COMMAND = msgspec.json.Decoder(Command)
 _CANDLES = msgspec.json.Decoder(VenueCandles)
+_LISTING = msgspec.json.Decoder(Listing)
 _REREAD = msgspec.json.Decoder(Reread)
 
 
@@ -56,11 +57,15 @@ class Arrivals:
 
 @dataclass(frozen=True, slots=True)
 class Sighted:
-    """Say that a feed brought an instrument for the first time, and which ids its trades have."""
+    """Say that a feed brought an instrument for the first time, and which ids its trades have.
+
+    With ``told_at`` (µs since the epoch, UTC) it is what the venue said of it then, and no trade needs to have come.
+    """
 
     feed: str
     instrument: Instrument
     id_space: str
+    told_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +158,8 @@ def _other(known: dict[str, str], feed: str, kind: int, offset: int, received: i
     if kind == Kind.CANDLES:
         told = _venue_candles(payload)
         return [Arrivals(feed, told.instrument, offset, event=told)]
+    if kind == Kind.LISTING:
+        return [Sighted(feed, _listed(payload), "", received)]
     if kind == Kind.REREAD:
         again = _REREAD.decode(payload)
         return [Arrivals(feed, again.instrument, offset, event=again)] if again.instrument in known else []
@@ -183,6 +190,13 @@ def _tick(payload: bytes, received: int) -> Tick:
     if ahead or not bounds.EARLIEST <= tick.venue_time <= bounds.LATEST:
         raise MalformedFrame(f"a tick to {tick.venue_time} is no time that a venue can have")
     return tick
+
+
+def _listed(payload: bytes) -> Instrument:
+    try:
+        return _LISTING.decode(payload).read()
+    except (UserError, ArithmeticError) as error:
+        raise MalformedFrame(f"a listing that cannot be read: {error}") from None
 
 
 def _venue_candles(payload: bytes) -> VenueCandles:

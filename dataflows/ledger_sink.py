@@ -127,6 +127,8 @@ class LedgerPartition(StatefulSinkPartition[LedgerRow, None]):
         self._told.unread += len(unread)
 
     def _see(self, sighted: list[Sighted]) -> None:
+        self._ledger.list_instruments([(one.instrument, one.told_at) for one in sighted if one.told_at])
+        sighted = [one for one in sighted if not one.told_at]
         if sighted:
             spaces = {one.instrument.name: one.id_space for one in sighted}
             self._ledger.see_instruments([one.instrument for one in sighted], spaces)

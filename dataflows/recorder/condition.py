@@ -102,6 +102,6 @@ class Condition:
             why.append(f"the machine's clock is {-offset.micros / _MICROS:+.1f} s from the venue's: set it right")
         why.extend(self._held_back())
         why.extend(list(self._wants.refused.values()))
-        why.extend(list(self._wants.lacking.values()))
+        why.extend([*self._wants.lacking.values(), *self._wants.delisted.values()])
         why.extend(f"the past of {name} could not be fetched" for name in list(self._wants.unfetched))
         return why

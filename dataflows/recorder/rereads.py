@@ -110,7 +110,9 @@ class Rereads:
         if instrument is None:
             return False
         newest = await history.latest(self._rest, self._venue, instrument, key[1], received=self._clock.now)
-        return newest is not None and len(self._known.unknown(newest)) > 0 and bool(self._known.last_time(key))
+        last = self._known.last_time(key)
+        # A page of a quiet market reaches back to before the recording.
+        return newest is not None and last > 0 and len(self._known.unknown(newest.take(newest.ts >= last))) > 0
 
     async def _reread(self, key: Key) -> None:
         await self._log.flushed()

@@ -16,6 +16,7 @@ from dataflows.recorder.commands import marked
 from dataflows.recorder.commit_log import CommitLog
 from dataflows.recorder.connections import Connections
 from dataflows.recorder.known_trades import Key, KnownTrades
+from dataflows.recorder.listings import Listings
 from dataflows.recorder.past import candles_before, past
 from exchanges import history
 from exchanges.rest import Rest
@@ -34,7 +35,6 @@ TRY_AGAIN_SECONDS = 60.0
 
 _MICROS = 1_000_000
 _PAUSE_SECONDS = 2.0
-_LISTED_SECONDS = 30.0
 
 
 class Subscriptions:
@@ -54,8 +54,7 @@ class Subscriptions:
         self._feed, self._venue, self._rest, self._candles, self._most = feed, venue, rest, candles, most
         self.channels = feed.channels or (venue.trade_channel,)
         self._traded = {channel: space for channel in self.channels if (space := venue.id_space(channel)) is not None}
-        self._listed: dict[str, Instrument] = {}
-        self._asked = float("-inf")
+        self._listings = Listings(feed.name, venue, rest)
         self.instruments: dict[str, Instrument] = {}
         self.keys: dict[str, Key] = {}
         self.refused: dict[str, str] = {}
@@ -76,6 +75,12 @@ class Subscriptions:
         """Say where records go, who connects, and who wants to know that a past is being fetched."""
         self._log, self._clock, self._known, self._connections = log, clock, known, connections
         self._past_underway = past_underway
+        self._listings.use(log, clock)
+
+    @property
+    def delisted(self) -> dict[str, str]:
+        """Give the instruments that are recorded and no longer on the venue's list, and why."""
+        return self._listings.delisted
 
     async def begin(self, commands: Sequence[tuple[int, Command]]) -> None:
         """Subscribe to what is wanted after all ``commands``, which are offset and command of the inbox.
@@ -102,6 +107,7 @@ class Subscriptions:
                 streams, words = await asyncio.wait_for(self._turned_down.get(), TRY_AGAIN_SECONDS)
             except TimeoutError:
                 async with self._turn:
+                    await self._listings.again(self.instruments)
                     await self._try_again()
                 await self._fetch_later()
             else:
@@ -172,14 +178,9 @@ class Subscriptions:
             self._venue.native(Instrument.parse(name))
         except UserError as error:
             return str(error)
-        if name not in self._listed and time.monotonic() - self._asked > _LISTED_SECONDS:
-            self._asked = time.monotonic()
-            try:
-                self._listed = {one.name: one for one in await history.instruments(self._rest, self._venue)}
-            except (TransientError, VenueError) as error:
-                _log.warning("instruments_not_listed", feed=self._feed.name, why=str(error))
-        if self._listed and name not in self._listed:
-            return str(UnknownName(f"instrument of {self._venue.name}", name, self._listed))
+        await self._listings.look_for(name)
+        if self._listings.all and name not in self._listings.all:
+            return str(UnknownName(f"instrument of {self._venue.name}", name, self._listings.all))
         return None
 
     def _accept(self, name: str, why: str | None) -> Instrument | None:
@@ -188,9 +189,10 @@ class Subscriptions:
                 _log.error("instrument_refused", feed=self._feed.name, why=why)
             self.refused[name] = why
             return None
-        instrument = self._listed.get(name) or Instrument.parse(name)
+        instrument = self._listings.all.get(name) or Instrument.parse(name)
         self.refused.pop(name, None)
         self.instruments[name] = instrument
+        self._listings.tell(instrument)
         self.keys |= {
             self._venue.stream(instrument, channel): (name, space) for channel, space in self._traded.items()
         }

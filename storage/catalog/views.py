@@ -234,6 +234,17 @@ VIEWS = (
         ("first_seen", _TIME, "when this row was written, UTC"),
     ),
     _ledger(
+        "instrument_changes",
+        "what exchanges said of their instruments, one row a change",
+        ("instrument", "VARCHAR", "the instrument's name"),
+        ("since", _TIME, "when the recorder was told, UTC"),
+        ("native", "VARCHAR", "the exchange's own symbol"),
+        ("tick", "DOUBLE", "smallest step of the price; null where the exchange does not say"),
+        ("lot", "DOUBLE", "smallest step of the size; null where the exchange does not say"),
+        ("multiplier", "DOUBLE", "units of base (inverse contracts: of quote) that one contract stands for"),
+        ("size_unit", "VARCHAR", "what a size of 1 means: base, quote or contracts"),
+    ),
+    _ledger(
         "feeds",
         "journals that were written: one row a feed",
         ("name", "VARCHAR", "the feed's name, the journal's folder"),

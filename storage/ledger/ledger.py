@@ -152,6 +152,15 @@ class Ledger:
             with self._transaction() as cursor:
                 sources.see_instruments(cursor, instruments, id_spaces)
 
+    def list_instruments(self, listed: Sequence[tuple[Instrument, int]]) -> None:
+        """Write what venues say of instruments, each with when they were told (µs since the epoch, UTC), in order.
+
+        The instruments are as the latest of them says; each change is kept in ``instrument_changes``.
+        """
+        if listed:
+            with self._transaction() as cursor:
+                sources.list_instruments(cursor, listed)
+
     def id_spaces(self) -> dict[str, str]:
         """Give the id space of every instrument that has trades, by name."""
         with self._transaction() as cursor:

@@ -28,6 +28,31 @@ WHERE (stored.tick IS NULL AND excluded.tick IS NOT NULL)
    OR (stored.id_space IS NULL AND excluded.id_space IS NOT NULL)
 """
 
+# A list that says the same as before is no change; one that is read again after a crash neither.
+_LIST = """
+WITH told AS (
+    SELECT * FROM unnest(%s::text[], %s::timestamptz[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[],
+                         %s::text[])
+        AS told (instrument, since, native, tick, lot, multiplier, size_unit)
+), changed AS (
+    INSERT INTO instrument_changes
+    SELECT told.* FROM told LEFT JOIN LATERAL (
+        SELECT * FROM instrument_changes AS known
+        WHERE known.instrument = told.instrument AND known.since <= told.since ORDER BY known.since DESC LIMIT 1
+    ) AS known ON true
+    WHERE known.instrument IS NULL
+       OR (known.native, known.multiplier, known.size_unit) <> (told.native, told.multiplier, told.size_unit)
+       OR known.tick IS DISTINCT FROM told.tick OR known.lot IS DISTINCT FROM told.lot
+    ON CONFLICT DO NOTHING
+)
+UPDATE instruments AS stored
+SET native = told.native, tick = coalesce(told.tick, stored.tick), lot = coalesce(told.lot, stored.lot),
+    multiplier = told.multiplier, size_unit = told.size_unit
+FROM told WHERE stored.name = told.instrument AND NOT EXISTS (
+    SELECT FROM instrument_changes AS later WHERE later.instrument = told.instrument AND later.since > told.since
+)
+"""
+
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('tidemill quarantine', 0))"
 
 # What the bound has dropped once is not taken in again when a journal is replayed, so that it is counted once.
@@ -91,6 +116,24 @@ def see_instruments(
             [id_spaces.get(i.name) for i in instruments],
         ],
     )
+
+
+def list_instruments(cursor: psycopg.Cursor[Any], listed: Sequence[tuple[Instrument, int]]) -> None:
+    """Write what venues say of instruments; see `Ledger.list_instruments`."""
+    see_instruments(cursor, [one for one, _ in listed], {})
+    for one, since in listed:
+        cursor.execute(
+            _LIST,
+            [
+                [one.name],
+                [moment(since)],
+                [one.native],
+                [one.tick],
+                [one.lot],
+                [one.multiplier],
+                [one.size_unit],
+            ],
+        )
 
 
 def id_spaces(cursor: psycopg.Cursor[Any]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from scripted_venue import ScriptedVenue
 
 from core.records import Command, Kind
 from dataflows.inbox import Inbox
-from dataflows.recorder import known_trades, subscriptions
+from dataflows.recorder import known_trades, listings, subscriptions
 from storage.data_folder import DataFolder
 
 BTC, ETH, NONE = "simulated:BTC-USDT", "simulated:ETH-USDT", "simulated:NONE-USDT"
@@ -24,7 +24,7 @@ def venue():
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
     monkeypatch.setattr(subscriptions, "TRY_AGAIN_SECONDS", 0.2)
-    monkeypatch.setattr(subscriptions, "_LISTED_SECONDS", 0.1)
+    monkeypatch.setattr(listings, "ASK_SECONDS", 0.1)
 
 
 @pytest.fixture

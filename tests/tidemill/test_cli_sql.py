@@ -197,9 +197,9 @@ def test_a_new_folder_can_be_migrated_and_asked(tmp_path: Path, capfd: pytest.Ca
     assert cli.run(["migrate", "--check", *data]) == 1
     assert cli.run(["sql", "FROM candles", *data]) == 2
     captured = capfd.readouterr()
-    assert captured.out == "pending 0001\npending 0002\n"
+    assert captured.out == "pending 0001\npending 0002\npending 0003\n"
     assert captured.err.count("tidemill migrate") == 2
     assert cli.run(["migrate", *data]) == 0
-    assert capfd.readouterr().out.startswith("applied 0001\napplied 0002\n")
+    assert capfd.readouterr().out.startswith("applied 0001\napplied 0002\napplied 0003\n")
     assert cli.run(["sql", "SELECT count(*) AS n FROM candles", *data]) == 0
     assert capfd.readouterr().out == "n\n0\n"
