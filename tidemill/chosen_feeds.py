@@ -12,6 +12,13 @@ from exchanges.venue import Venue
 DEFAULT_PAIRS = ("BTC-USDT", "ETH-USDT", "SOL-USDT")
 """What a venue that is only named is recorded for; on a futures market the perpetuals."""
 
+_PAIRS = {
+    "bybit-inverse": ("BTC-USD-PERP", "ETH-USD-PERP", "SOL-USD-PERP"),
+    "coinbase": ("BTC-USD", "ETH-USD", "SOL-USD"),
+    "deribit": ("BTC-USD-PERP", "ETH-USD-PERP", "SOL-USDC-PERP"),
+    "upbit": ("BTC-KRW", "ETH-KRW", "XRP-KRW"),
+}
+
 
 def chosen(settings: Settings, names: Sequence[str]) -> Settings:
     """Give the settings with the feeds that ``names`` name; without names, with all of theirs.
@@ -34,7 +41,7 @@ def _feed(name: str, declared: dict[str, FeedSettings]) -> FeedSettings:
     if name not in VENUES:
         raise UnknownName("feed", name, dict.fromkeys([*declared, *VENUES]))
     venue = VENUES[name]
-    return FeedSettings(name=name, instruments=tuple(_default(venue, pair) for pair in DEFAULT_PAIRS))
+    return FeedSettings(name=name, instruments=tuple(_default(venue, pair) for pair in _PAIRS.get(name, DEFAULT_PAIRS)))
 
 
 def _default(venue: Venue, pair: str) -> str:
