@@ -27,6 +27,7 @@ from exchanges.budgets import Budgets, Wish
 
 budgets, wish = Budgets(Path(sys.argv[1])), Wish("rest", 1, int(sys.argv[2]), 3600.0)
 print("ready", flush=True)
+sys.stdin.read(1)
 while budgets.admit("h", wish).wait == 0:
     os.write(1, b"x")
 os.write(1, b".")
@@ -36,9 +37,20 @@ MOST = 20_000
 
 def started(folder, most=MOST) -> subprocess.Popen:
     command = [sys.executable, "-c", SENDS, str(folder), str(most)]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE)
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert child.stdout.readline() == b"ready\n"
     return child
+
+
+def go(child: subprocess.Popen) -> None:
+    child.stdin.write(b"\n")
+    child.stdin.flush()
+
+
+def ended(child: subprocess.Popen) -> tuple[int, bool]:
+    """Give how much it sent, and whether it got to know that there is no more."""
+    output = child.communicate(timeout=60)[0]
+    return output.count(b"x"), output.endswith(b".")
 
 
 def left(folder, most=MOST) -> int:
@@ -50,10 +62,13 @@ def left(folder, most=MOST) -> int:
 
 
 def test_processes_at_once_take_exactly_what_there_is(tmp_path) -> None:
-    children = [started(tmp_path, 2000) for _ in range(3)]
-    outputs = [child.communicate(timeout=60)[0] for child in children]
-    assert all(output.endswith(b".") for output in outputs), "each of them got to know that there is no more"
-    assert sum(output.count(b"x") for output in outputs) == 2000
+    children = [started(tmp_path, 6000) for _ in range(3)]
+    for child in children:
+        go(child)
+    counts = [ended(child) for child in children]
+    assert all(over for _, over in counts), "each of them got to know that there is no more"
+    assert sum(sent for sent, _ in counts) == 6000
+    assert sum(sent > 0 for sent, _ in counts) > 1
 
 
 def test_what_a_killed_process_was_admitted_counts(tmp_path) -> None:
@@ -61,11 +76,12 @@ def test_what_a_killed_process_was_admitted_counts(tmp_path) -> None:
     dice, sent, kills = random.Random(7), 0, 0
     for _ in range(6):
         child = started(tmp_path)
-        time.sleep(dice.uniform(0, 0.004))
+        go(child)
+        time.sleep(dice.uniform(0, 0.02))
         os.kill(child.pid, signal.SIGKILL)
-        output = child.communicate(timeout=60)[0]
-        sent += output.count(b"x")
-        kills += not output.endswith(b".")
+        some, over = ended(child)
+        sent += some
+        kills += not over
     assert kills, "some were killed in the midst of it"
     counted = MOST - left(tmp_path)
     assert sent <= counted <= sent + kills
