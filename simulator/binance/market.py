@@ -1,6 +1,6 @@
 """A market as Binance shows it: a symbol, how its numbers are written, and the ids of its aggregates."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 import numpy as np
@@ -19,7 +19,8 @@ class Market:
     """Describe one market; spot writes eight decimals everywhere, USD-M those of tick and lot.
 
     Every trade is an aggregate of its own, with an id that is smaller by ``aggregate_offset``: contiguous where the
-    trades are, and never mistaken for a trade's.
+    trades are, and never mistaken for a trade's. ``unseen`` holds, by trade id, how many fills of the insurance fund
+    lie before it that no stream ever tells: the trade ids of aggregates jump over them, their own ids do not.
     """
 
     instrument: Instrument
@@ -30,6 +31,7 @@ class Market:
     price_decimals: int
     size_decimals: int
     aggregate_offset: int
+    unseen: dict[int, int] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of(cls, instrument: Instrument, first_id: int) -> "Market":
@@ -76,7 +78,8 @@ class Market:
         """
         ids = trades.ids
         if trades.id_space == "trade":
-            return (ids - self.aggregate_offset).tolist(), ids.tolist(), ids.tolist()
+            told = ids + sum(count * (ids >= first) for first, count in self.unseen.items())
+            return (ids - self.aggregate_offset).tolist(), told.tolist(), told.tolist()
         first = ids * 1000
         return ids.tolist(), first.tolist(), (first + trades.fills - 1).tolist()
 

@@ -6,7 +6,7 @@ from simulator.faults.garbage import DeepNesting, Garbage, HugeFrame
 from simulator.faults.instruments import BadTopic, ContractSize, Delist
 from simulator.faults.requests import ClockSkew, Html, SlowRest, Status
 from simulator.faults.streams import Duplicate, Reorder, Silence
-from simulator.faults.trades import Conflict, Skip
+from simulator.faults.trades import Conflict, FalseGap, Skip
 
 FAULTS: dict[str, type[Fault]] = {
     "drop": Drop,
@@ -16,6 +16,7 @@ FAULTS: dict[str, type[Fault]] = {
     "reorder": Reorder,
     "skip": Skip,
     "conflict": Conflict,
+    "false_gap": FalseGap,
     "garbage": Garbage,
     "huge_frame": HugeFrame,
     "deep_nesting": DeepNesting,

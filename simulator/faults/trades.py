@@ -9,6 +9,7 @@ import numpy as np
 from msgspec import Meta
 
 from core.trades import TradeBatch
+from simulator.binance.streams import speaks
 from simulator.faults.fault import Effect, Fault, Stage
 
 Count = Annotated[int, Meta(ge=1, le=100_000)]
@@ -41,6 +42,29 @@ class Conflict(Fault, frozen=True, kw_only=True):
 
     def begin(self, stage: Stage) -> Effect:  # noqa: D102
         return _Conflicting(self.count, stage, self.ticks)
+
+
+class FalseGap(Fault, frozen=True, kw_only=True):
+    """Let the trade ids of Binance USD-M's aggregates (``f``, ``l``) jump by ``count``, where nothing is missing.
+
+    Fills of the insurance fund have ids, and no stream tells them; aggregates' own ids go on one by one. Source:
+    binance-public-data, issue 378. It stays so.
+    """
+
+    filters = frozenset({"instruments"})
+    lasting = False
+
+    count: Count = 3
+
+    def begin(self, stage: Stage) -> None:  # noqa: D102
+        exchange = stage.exchange
+        for market in exchange.markets(True):
+            name = market.instrument.name
+            last = exchange.tape.last(market.symbol, exchange.now(), 1)
+            if len(last) and stage.step.hits_instrument(speaks(True), name):
+                stage.entry.touch(speaks(True), name, (last,))
+                first = int(last.ids[-1]) + 1
+                market.unseen[first] = market.unseen.get(first, 0) + self.count
 
 
 class _Counted(Effect):
