@@ -41,7 +41,8 @@ def _feed(name: str, declared: dict[str, FeedSettings]) -> FeedSettings:
     if name not in VENUES:
         raise UnknownName("feed", name, dict.fromkeys([*declared, *VENUES]))
     venue = VENUES[name]
-    return FeedSettings(name=name, instruments=tuple(_default(venue, pair) for pair in _PAIRS.get(name, DEFAULT_PAIRS)))
+    pairs = _PAIRS.get(name, DEFAULT_PAIRS)
+    return FeedSettings(name=name, instruments=tuple(_default(venue, pair) for pair in pairs))
 
 
 def _default(venue: Venue, pair: str) -> str:
