@@ -13,7 +13,8 @@ import structlog
 from core.errors import TransientError, UserError
 from exchanges.asked import Method, capacity
 from exchanges.attempts import Attempts
-from exchanges.dial import connect
+from exchanges.carrier import Dial
+from exchanges.clients import websockets_to
 from exchanges.guard import Watch, guard
 from exchanges.session import Session
 from exchanges.sink import Sink
@@ -55,6 +56,7 @@ class Link:
     What the venue refuses is forgotten and told, and the rest stays. A link whose last stream has gone keeps its
     connection for as long as the venue does, and opens none before it is given streams again. All links to one
     address share ``attempts``. ``name`` is what the sink is told; without it, the venue and the path of the address.
+    ``dial`` opens connections; without it, websockets of our own.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Link:
         watch: Watch,
         *,
         name: str | None = None,
+        dial: Dial | None = None,
     ) -> None:
         self.name = name or f"{venue.name}{urlsplit(connection.url).path}"
         self._venue = venue
@@ -73,6 +76,7 @@ class Link:
         self._sink = sink
         self._attempts = attempts
         self._watch = watch
+        self._dial = dial or websockets_to(venue)
         self._streams = dict.fromkeys(connection.streams)
         self._wanted = asyncio.Event()
         self._stale = StaleStreams(self.name, sink, watch, lambda: self.streams)
@@ -158,7 +162,7 @@ class Link:
         self._tried += 1
         bell = asyncio.Event()
         try:
-            socket = await connect(self._connection.url, self._venue.limits, bell.set, _CONNECTING)
+            socket = await self._dial(self._connection.url, self.streams, bell.set, _CONNECTING)
         except TransientError as error:
             self._failures += 1
             self._cause = str(error)

@@ -10,6 +10,8 @@ from exchanges.bitget import SPOT as BITGET
 from exchanges.bitget import USDT as BITGET_USDT
 from exchanges.bybit import INVERSE, LINEAR
 from exchanges.bybit import SPOT as BYBIT
+from exchanges.ccxt_venue import PREFIX
+from exchanges.ccxt_venue import named as of_ccxt
 from exchanges.coinbase import COINBASE
 from exchanges.deribit import DERIBIT
 from exchanges.okx import OKX
@@ -20,7 +22,10 @@ from exchanges.venue import Venue
 _DECLARED = (SPOT, USDM, OKX, BITGET, BITGET_USDT, DERIBIT, BYBIT, LINEAR, INVERSE, UPBIT, COINBASE, SIMULATED)
 
 VENUES: dict[str, Venue] = {venue.name: venue for venue in _DECLARED}
-"""The venues as declared, at their own addresses."""
+"""The venues as declared, at their own addresses; beside them, every exchange that ccxt can watch is one."""
+
+OTHERS = f"{PREFIX}<exchange of ccxt>"
+"""How those are named."""
 
 
 def venue(
@@ -29,7 +34,7 @@ def venue(
     rest_url: str | None = None,
     listed: Mapping[str, Instrument] | None = None,
 ) -> Venue:
-    """Look a venue up by its name; raise `UnknownName` where there is none.
+    """Look a venue up by its name, ``ccxt-<exchange>`` among them; raise `UnknownName` where there is none.
 
     The addresses replace the venue's own; ``listed`` maps the venue's symbols to instruments, as its instrument
     list has them, and goes before what a symbol suggests.
@@ -46,4 +51,6 @@ def venue(
                 rest_url=rest_url or declared.rest_url,
                 listed=declared.listed if listed is None else listed,
             )
-    raise UnknownName("venue", name, VENUES)
+    if name.startswith(PREFIX):
+        return of_ccxt(name, (websocket_url, rest_url), listed or {})
+    raise UnknownName("venue", name, [*VENUES, OTHERS])

@@ -3,6 +3,7 @@
 import asyncio
 import zlib
 from collections.abc import AsyncIterator
+from functools import cached_property
 from typing import Any
 
 import httpx
@@ -38,7 +39,9 @@ class Throttled(Held):
         self.status = status
 
 
-class _Limited(Exception):  # noqa: N818 - on its way to become one of the above
+class Limited(Exception):  # noqa: N818 - on its way to become one of the above
+    """Tell `Rest` of an answer by which the host wants no more requests, for ``said`` seconds where it says so."""
+
     def __init__(self, status: int, said: float | None) -> None:
         super().__init__(status)
         self.status, self.said = status, said
@@ -57,7 +60,7 @@ class Rest:
         venue: Venue,
         *,
         client: httpx.AsyncClient | None = None,
-        timeout: float = _TIMEOUT,
+        timeout: float | None = None,
         budgets: Budgets | None = None,
     ) -> None:
         self._url = venue.rest_url.rstrip("/")
@@ -65,9 +68,8 @@ class Rest:
         self.host = counted(venue.exchange, self._url)
         self.clock_doubts = 0
         self._budget, self._budgets = venue.budget, budgets or Budgets()
-        self._own = client is None
-        self._client = client or httpx.AsyncClient(trust_env=not is_loopback(address.host))
-        self._timeout = timeout
+        self._given, self._trusting = client, not is_loopback(address.host)
+        self._timeout = _TIMEOUT if timeout is None else timeout
         self._turn = asyncio.Lock()
         self._trials: set[asyncio.Task[bytes]] = set()
 
@@ -93,8 +95,13 @@ class Rest:
         for trial in self._trials:
             trial.cancel()
         await asyncio.gather(*self._trials, return_exceptions=True)
-        if self._own:
+        if self._given is None and "_client" in vars(self):
             await self._client.aclose()
+
+    @cached_property
+    def _client(self) -> httpx.AsyncClient:
+        # Not before it is used: some venues are asked through a library of their own.
+        return self._given or httpx.AsyncClient(trust_env=self._trusting)
 
     async def _admitted(self, weight: int) -> Admission:
         wish = Wish("rest", weight, self._budget.weight, self._budget.seconds * _MARGIN)
@@ -115,7 +122,7 @@ class Rest:
         budgets, trial = self._budgets, admission.trial
         try:
             answer = await self._answer(request)
-        except _Limited as limit:
+        except Limited as limit:
             why = f"it answered {limit.status}"
             seconds = await asyncio.to_thread(budgets.banned, self.host, limit.status, limit.said, why, trial=trial)
             raise Throttled(self.host, limit.status, seconds) from None
@@ -166,7 +173,7 @@ class Rest:
 def _check(where: str, status: int, headers: httpx.Headers, body: bytes) -> None:
     said = refusal(body)
     if (status in BANS and (status != 403 or said is None or said.limited)) or (said and said.limited):
-        raise _Limited(status if status in BANS else 429, retry_after(headers.get("retry-after")))
+        raise Limited(status if status in BANS else 429, retry_after(headers.get("retry-after")))
     if 400 <= status < 500 and said is None:
         raise VenueError(f"{where} answered {status}: no words of the venue's")
     if status >= 500 or not (status == 200 or 400 <= status < 500):

@@ -8,9 +8,9 @@ import structlog
 from core.errors import MalformedFrame, TransientError
 from exchanges.allowance import Allowance
 from exchanges.asked import Asked, Method, Verdict, Wish, halves, wishes
+from exchanges.carrier import Carrier
 from exchanges.messages import Ack, ErrorReply, Kline, MarkPrice, Message, Ping, Quote, Shutdown, Trade
 from exchanges.sink import Sink
-from exchanges.socket import Socket
 from exchanges.venue import Venue
 
 SETTLE_SECONDS = 1.0
@@ -37,7 +37,7 @@ class Session:
     def __init__(
         self,
         venue: Venue,
-        socket: Socket,
+        socket: Carrier,
         bell: asyncio.Event,
         sink: Sink,
         refused: Callable[[tuple[str, ...], str], None],

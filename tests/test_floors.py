@@ -33,6 +33,7 @@ OWNERS = {
 }
 LAZY = {
     "tidemill/commands/table.py": "a command loads only what it needs",
+    "exchanges/ccxt_venue.py": "importing ccxt costs a second and 100 MB, and only who connects needs it",
     "storage/ledger/schema.py": "alembic costs half a second, and nearly always no migration is to be applied",
 }
 VAGUE = {"utils", "util", "helpers", "helper", "manager", "managers", "common", "misc"}

@@ -8,6 +8,7 @@ from typing import Literal
 from core.instruments import Instrument
 from exchanges.asked import capacity
 from exchanges.attempts import Attempts
+from exchanges.carrier import Dial
 from exchanges.guard import Watch
 from exchanges.link import Link, Sink
 from exchanges.venue import Connection, Venue
@@ -25,12 +26,21 @@ class _Line:
 class Connections:
     """Keep every instrument of a feed subscribed, over as few connections as the venue's limits allow.
 
-    ``failure`` is set to what ended a connection's task that no network can cause.
+    ``failure`` is set to what ended a connection's task that no network can cause. ``dial`` opens connections;
+    without it, websockets of our own.
     """
 
-    def __init__(self, venue: Venue, channels: Sequence[str], sink: Sink, attempts: Attempts, watch: Watch) -> None:
+    def __init__(
+        self,
+        venue: Venue,
+        channels: Sequence[str],
+        sink: Sink,
+        attempts: Attempts,
+        watch: Watch,
+        dial: Dial | None = None,
+    ) -> None:
         self._venue, self._channels, self._sink = venue, channels, sink
-        self._attempts, self._watch = attempts, watch
+        self._attempts, self._watch, self._dial = attempts, watch, dial
         self._lines: list[_Line] = []
         self._instruments: dict[str, Instrument] = {}
         self._suspended = False
@@ -102,7 +112,7 @@ class Connections:
     def _open(self, connection: Connection) -> None:
         self._opened += 1
         name = f"{self._venue.name}-{self._opened}"
-        link = Link(self._venue, connection, self._sink, self._attempts, self._watch, name=name)
+        link = Link(self._venue, connection, self._sink, self._attempts, self._watch, name=name, dial=self._dial)
         task = asyncio.create_task(link.run())
         task.add_done_callback(self._ended)
         self._lines.append(_Line(connection.url, link, task))

@@ -29,6 +29,7 @@ from dataflows.recorder.subscriptions import Subscriptions
 from dataflows.recorder.ticks import Ticker, VenueClock
 from exchanges.attempts import Attempts
 from exchanges.budgets import BreakerState, Budgets
+from exchanges.clients import dialer_of, rest_of
 from exchanges.guard import Watch
 from exchanges.hosts import counted
 from exchanges.registry import venue as venue_named
@@ -78,7 +79,7 @@ class Recorder:
         followed, `IntegrityError` where the journal contradicts itself; what a network or a full disk does is
         waited out. What has arrived is durable when it returns, unless there is no room for it.
         """
-        rest = self._rest or Rest(self._venue, budgets=self._budgets)
+        rest = self._rest or rest_of(self._venue, budgets=self._budgets)
         known = KnownTrades(self._venue, self._metrics)
         log = CommitLog(
             self._journal,
@@ -136,7 +137,7 @@ class Recorder:
         watch = Watch(settings.first_data_s, settings.stale_s)
         address = counted(venue.exchange, venue.websocket_url)
         attempts = self._attempts or Attempts(venue.limits, address, budgets=self._budgets)
-        connections = Connections(venue, wants.channels, intake, attempts, watch)
+        connections = Connections(venue, wants.channels, intake, attempts, watch, dialer_of(venue, rest))
         wants.use(log, clock, known, connections, intake.past_underway)
         self._condition = Condition(
             settings, log, clock, venue_clock, intake, connections, catch_up, known, metrics, wants, self._breakers

@@ -18,8 +18,8 @@ from core.settings import FeedSettings
 from dataflows.inbox import Inbox, wanted
 from exchanges import history
 from exchanges.budgets import Budgets
+from exchanges.clients import rest_of
 from exchanges.registry import venue as venue_named
-from exchanges.rest import Rest
 from storage.data_folder import DataFolder, limits_path
 from storage.journal import Doorbell, Journal
 from tidemill.configuration import configured
@@ -122,7 +122,7 @@ async def _check(asked: Sequence[_Asked], budgets: Budgets) -> None:
     """Refuse what the venue does not list; a venue that cannot be asked now refuses nothing."""
     for feed in {one.feed.name: one.feed for one in asked}.values():
         venue = venue_named(feed.dialect, feed.websocket_url, feed.rest_url)
-        rest = Rest(venue, timeout=_VENUE_SECONDS, budgets=budgets)
+        rest = rest_of(venue, timeout=_VENUE_SECONDS, budgets=budgets)
         try:
             async with asyncio.timeout(_VENUE_SECONDS):
                 names = {one.name for one in await history.instruments(rest, venue)}

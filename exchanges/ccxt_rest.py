@@ -1,0 +1,179 @@
+"""What ccxt gives by REST, within our budgets and breakers: markets, trades, candles, the time.
+
+Whether an exchange's ``fetch_trades`` begins where it is told to is not known beforehand: some begin there, some give
+the newest ones whatever they are told, and ccxt then leaves out what is older without a sign. So older trades count
+only where they come on one page, or on a chain of pages, with a trade that is known already.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import msgspec
+from ccxt.base.errors import BaseError, DDoSProtection, OperationFailed, RateLimitExceeded
+
+from core.errors import MalformedFrame, TransientError, VenueError
+from core.instruments import Instrument
+from exchanges.budgets import Budgets
+from exchanges.ccxt_exchange import facts, opened, words
+from exchanges.ccxt_frames import Row, Rows, checked
+from exchanges.ccxt_heard import Heard
+from exchanges.ccxt_markets import described, is_traded, plain
+from exchanges.ccxt_pages import MOST_PAGES, older
+from exchanges.refusal import VenueRefusal
+from exchanges.rest import Limited, Rest
+from exchanges.retry_after import retry_after
+from exchanges.venue import Request, Venue
+
+_SECONDS = 15.0
+
+
+class CcxtRest(Rest):
+    """Ask one exchange through ccxt; ``exchange`` is ccxt's object, with its markets once `listed` was called.
+
+    Requests name what is asked for (`exchanges.ccxt_venue`). ``heard`` is told by watches what they brought.
+    """
+
+    def __init__(
+        self,
+        venue: Venue,
+        exchange_id: str,
+        addresses: tuple[str | None, str | None],
+        *,
+        budgets: Budgets | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        super().__init__(venue, budgets=budgets, timeout=timeout or _SECONDS)
+        self._venue, self._addresses = venue, addresses
+        self._tells_time = facts(exchange_id, *addresses).tells_time
+        self.exchange = opened(exchange_id, *addresses)
+        self.heard = Heard()
+        self._symbols: dict[str, str] = {}
+        self._listing = asyncio.Lock()
+        self._answers: dict[str, Callable[[Mapping[str, Any]], Awaitable[object]]] = {
+            "time": self._time,
+            "markets": self._markets,
+            "trades": self._newest,
+            "older_trades": self._older,
+            "candles": self._candles,
+        }
+
+    async def listed(self) -> Mapping[str, str]:
+        """Give ccxt's symbol of each instrument's name, asking for the markets where that was not done yet."""
+        async with self._listing:
+            if not self._symbols:
+                await self.get(self._venue.instruments_request())
+        return self._symbols
+
+    async def close(self) -> None:
+        """Close ccxt's connections."""
+        await super().close()
+        await self.exchange.close()
+
+    async def _answer(self, request: Request) -> bytes:
+        where = f"{self.host} {request.path}"
+        try:
+            async with asyncio.timeout(self._timeout * (MOST_PAGES if request.path == "older_trades" else 1)):
+                return msgspec.json.encode(await self._answers[request.path](request.params))
+        except TimeoutError:
+            raise TransientError(f"{where} took longer than {self._timeout:g} s") from None
+        except (TransientError, VenueError):
+            raise
+        except (RateLimitExceeded, DDoSProtection):
+            raise Limited(429, retry_after(self._header("retry-after"))) from None
+        except OperationFailed as error:
+            raise TransientError(f"{where}: {words(error)}") from None
+        except BaseError as error:
+            raise VenueRefusal(f"{where}: {words(error)}") from None
+        except Exception as error:  # noqa: BLE001 - ccxt stumbles over what it does not expect with any of them
+            raise MalformedFrame(f"{where}: ccxt cannot read the answer: {words(error)}") from None
+
+    async def _time(self, asked: Mapping[str, Any]) -> object:
+        if self._tells_time:
+            return {"time": int(await self.exchange.fetch_time())}
+        self.exchange.last_response_headers = None
+        try:
+            await self.exchange.fetch(self._url)
+        except BaseError:
+            # Whatever it answered, it did so at a time.
+            if not self._header("date"):
+                raise
+        try:
+            return {"time": int(parsedate_to_datetime(self._header("date") or "").timestamp() * 1000)}
+        except ValueError:
+            raise MalformedFrame(f"{self.host} does not tell its time") from None
+
+    async def _markets(self, asked: Mapping[str, Any]) -> object:
+        await self._load()
+        mode = self.exchange.precisionMode
+        told = {"markets": [described(one, mode) for one in self.exchange.markets.values() if is_traded(one)]}
+        found: list[Instrument] = self._venue.read_instruments(msgspec.json.encode(told))
+        self._symbols = {one.name: one.native for one in found}
+        return told
+
+    async def _load(self) -> None:
+        kinds = (self.exchange.options.get("fetchMarkets") or {}).get("types") or []
+        try:
+            await self.exchange.load_markets(True)
+        except BaseError:
+            # Of an exchange that has several kinds of markets one may be closed to us, or not exist there.
+            found = [one for kind in kinds if len(kinds) > 1 for one in await self._of_kind(kind)]
+            if not found:
+                raise
+            self.exchange.set_markets(found)
+
+    async def _of_kind(self, kind: str) -> list[Any]:
+        options = self.exchange.options["fetchMarkets"]
+        kinds, options["types"] = options["types"], [kind]
+        try:
+            return list(await self.exchange.fetch_markets())
+        except BaseError:
+            return []
+        finally:
+            options["types"] = kinds
+
+    async def _symbol(self, asked: Mapping[str, Any]) -> str:
+        if not self._symbols:
+            await self._markets({})
+        name = str(asked["instrument"])
+        if name not in self._symbols:
+            raise VenueError(f"{self.host} lists no market for {name}")
+        return self._symbols[name]
+
+    async def _newest(self, asked: Mapping[str, Any]) -> object:
+        symbol = await self._symbol(asked)
+        return {"trades": self._alike(symbol, await self._fetched(symbol, None))}
+
+    async def _older(self, asked: Mapping[str, Any]) -> object:
+        symbol, anchor = await self._symbol(asked), (int(asked["id"]), int(asked["before"]))
+
+        async def page(since: int) -> list[Row]:
+            return await self._fetched(symbol, since)
+
+        return {"trades": self._alike(symbol, await older(page, anchor))}
+
+    async def _fetched(self, symbol: str, since: int | None) -> list[Row]:
+        rows = Rows()
+        found = sorted(await self.exchange.fetch_trades(symbol, since), key=lambda trade: trade["timestamp"])
+        return msgspec.convert([rows.row(trade) for trade in found], list[Row])
+
+    def _alike(self, symbol: str, rows: list[Row]) -> list[Row]:
+        for row in rows:
+            checked(row)
+        if not self.heard.alike(symbol, [(row.timestamp, row.id) for row in rows]):
+            raise VenueError(
+                f"{self.host}: the trades of {symbol} have other ids by REST than those that ccxt watches: "
+                "what is missing cannot be filled up from there"
+            )
+        return rows
+
+    async def _candles(self, asked: Mapping[str, Any]) -> object:
+        symbol = await self._symbol(asked)
+        found = await self.exchange.fetch_ohlcv(symbol, str(asked["timeframe"]), int(asked["start"]) // 1000)
+        rows = [[row[0], *(plain(value) for value in row[1:6])] for row in found if None not in row[:6]]
+        return {"candles": [row for row in rows if row[0] * 1000 < int(asked["end"])]}
+
+    def _header(self, name: str) -> str | None:
+        headers = self.exchange.last_response_headers or {}
+        return next((value for key, value in headers.items() if key.lower() == name), None)
