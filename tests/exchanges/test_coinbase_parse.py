@@ -95,7 +95,7 @@ def test_times_are_read_to_the_microsecond(text: str, micros: int) -> None:
         (MATCH, b"2026-08-25T", b"2026-13-25T", "RFC3339"),
         (MATCH, b"2026-", b"2008-", "neither ms nor"),
         # Of 1970: as a number of µs it would look like ms of 2009.
-        (MATCH, b"2026-08-25T", b"1970-01-15T", "neither ms nor"),
+        (MATCH, b"2026-08-25T", b"1970-01-16T", "neither ms nor"),
         (TICKER, b'"sequence":37475248783', b'"sequence":0', "sequence 0"),
         (TICKER, b'"best_bid_size":"0.46688654",', b"", "missing required field"),
         (TICKER, b'"1285.27"', b'"-1"', "ask '-1'"),

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import ccxt.pro
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core.errors import MalformedFrame, UnknownName, UserError
@@ -89,12 +89,14 @@ def asking(raw_server):
     return run
 
 
-@given(st.integers(0, 2600), st.integers(0, 10**6), st.integers(0, 9), st.data())
-@settings(max_examples=20, deadline=None)
-def test_the_first_id_of_a_stretch_is_found_and_all_after_it_are_read(asking, count, span, same, data) -> None:
+@given(st.integers(0, 5000), st.integers(0, 10**6), st.integers(0, 9), st.integers(-1, 5000))
+@example(count=5000, span=1000, same=0, trade=0)
+@example(count=5000, span=1000, same=9, trade=1503)
+@settings(max_examples=15, deadline=None)
+def test_the_first_id_of_a_stretch_is_found_and_all_after_it_are_read(asking, count, span, same, trade) -> None:
     # Several of one moment: the first of them is meant.
     seconds = [float(span * (number // (same + 1))) / 1e6 for number in range(count)]
-    market, at = Market(seconds, []), data.draw(st.sampled_from([*seconds, -1.0, 1e6]))
+    market, at = Market(seconds, []), seconds[trade] if 0 <= trade < count else 1e6 * trade
     start = START * 1_000_000 + round(at * 1e6)
 
     async def ask(rest, known):
