@@ -108,6 +108,8 @@ class FeedSettings(_Section):
     """Addresses instead of the venue's own."""
     history_minutes: int = Field(60, ge=0, le=1440)
     """How much of the past is fetched for an instrument that was never recorded before."""
+    streams_per_connection: int | None = Field(None, ge=1)
+    """At most so many, where the venue allows more: a connection that is lost touches fewer instruments."""
 
     @field_validator("instruments")
     @classmethod

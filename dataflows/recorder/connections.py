@@ -27,7 +27,8 @@ class Connections:
     """Keep every instrument of a feed subscribed, over as few connections as the venue's limits allow.
 
     ``failure`` is set to what ended a connection's task that no network can cause. ``dial`` opens connections;
-    without it, websockets of our own.
+    without it, websockets of our own. ``most`` is how many streams a connection gets, where that is less than the
+    venue allows.
     """
 
     def __init__(
@@ -38,8 +39,10 @@ class Connections:
         attempts: Attempts,
         watch: Watch,
         dial: Dial | None = None,
+        most: int | None = None,
     ) -> None:
         self._venue, self._channels, self._sink = venue, channels, sink
+        self._capacity = min(capacity(venue), most or capacity(venue))
         self._attempts, self._watch, self._dial = attempts, watch, dial
         self._lines: list[_Line] = []
         self._instruments: dict[str, Instrument] = {}
@@ -92,7 +95,7 @@ class Connections:
 
         Where every message replaces those before it, that is what one message holds.
         """
-        size = capacity(self._venue)
+        size = self._capacity
         parts = [
             (one.url, one.streams[at : at + size])
             for one in self._venue.subscriptions(list(instruments), self._channels)
@@ -103,7 +106,7 @@ class Connections:
     async def _carry(self, connection: Connection) -> None:
         streams = connection.streams
         for line in self._lines:
-            room = capacity(self._venue) - len(line.link.streams)
+            room = self._capacity - len(line.link.streams)
             if line.url == connection.url and room >= len(streams):
                 await line.link.change("SUBSCRIBE", streams)
                 return

@@ -137,7 +137,8 @@ class Recorder:
         watch = Watch(settings.first_data_s, settings.stale_s)
         address = counted(venue.exchange, venue.websocket_url)
         attempts = self._attempts or Attempts(venue.limits, address, budgets=self._budgets)
-        connections = Connections(venue, wants.channels, intake, attempts, watch, dialer_of(venue, rest))
+        most = self._feed.streams_per_connection
+        connections = Connections(venue, wants.channels, intake, attempts, watch, dialer_of(venue, rest), most)
         wants.use(log, clock, known, connections, intake.past_underway)
         self._condition = Condition(
             settings, log, clock, venue_clock, intake, connections, catch_up, known, metrics, wants, self._breakers

@@ -84,8 +84,11 @@ async def until(reached) -> None:
             await asyncio.sleep(0.005)
 
 
-@pytest.mark.parametrize(("style", "expected"), [("replacing", [2, 2, 1]), ("whole", [4, 1])])
-def test_no_connection_carries_more_than_it_can(intake, kept, monkeypatch, style, expected):
+@pytest.mark.parametrize(
+    ("style", "most", "expected"),
+    [("replacing", None, [2, 2, 1]), ("whole", None, [4, 1]), ("whole", 2, [2, 2, 1]), ("whole", 9, [4, 1])],
+)
+def test_no_connection_carries_more_than_it_can_or_should(intake, kept, monkeypatch, style, most, expected):
     monkeypatch.setattr(session, "SETTLE_SECONDS", 0.02)
     server, market = DialectServer(style), dialect(style)
 
@@ -93,7 +96,8 @@ def test_no_connection_carries_more_than_it_can(intake, kept, monkeypatch, style
         async with server.serving() as port:
             limits = replace(market.limits, streams=4, streams_per_message=2, messages=1000)
             venue = replace(market, websocket_url=f"ws://127.0.0.1:{port}", limits=limits)
-            connections = Connections(venue, ["trade"], intake, Attempts(limits, base=0.01), Watch(5, 5))
+            attempts, watch = Attempts(limits, base=0.01), Watch(5, 5)
+            connections = Connections(venue, ["trade"], intake, attempts, watch, most=most)
             of = {coin: Instrument.parse(name) for coin, name in NAMES.items()}
             await connections.add([of["BTC"], of["ETH"], of["SOL"]])
             await connections.add([of["XRP"]])
