@@ -63,17 +63,24 @@ class Reviser:
             for row in todo:
                 if (row.instrument, row.minute) not in skipped:
                     by_instrument[row.instrument].append(row)
+            revisions: list[CandleBatch] = []
+            worked_off: list[DirtyMinute] = []
             for instrument, taken in by_instrument.items():
-                done, changed = self._fold_again(instrument, taken, committed, authored.get(instrument))
-                minutes += len({row.minute for row in done})
-                candles += changed
+                done, news = self._fold_again(instrument, taken, committed, authored.get(instrument))
                 skipped |= {(instrument, row.minute) for row in taken if row not in done}
-                self._ledger.clean(done)
+                revisions += news
+                worked_off += done
+            # One commit for all of them: a connection that comes back makes every instrument's minutes dirty.
+            if revisions:
+                self._writer.revise([batch.to_arrow() for batch in revisions])
+            self._ledger.clean(worked_off)
+            minutes += len({(row.instrument, row.minute) for row in worked_off})
+            candles += sum(map(len, revisions))
 
     def _fold_again(
         self, instrument: str, rows: Sequence[DirtyMinute], committed: Mapping[str, int], authored: int | None
-    ) -> tuple[list[DirtyMinute], int]:
-        """Fold the minutes of an instrument again; give those that were done and how many candles changed."""
+    ) -> tuple[list[DirtyMinute], list[CandleBatch]]:
+        """Fold the minutes of an instrument again; give those that were done, and the candles that changed."""
         space = self._ledger.id_spaces().get(instrument, "trade")
         wanted: set[int] = set()
         for start, end in _stretches({row.minute for row in rows}):
@@ -98,9 +105,7 @@ class Reviser:
             done.extend(row for row in rows if start <= row.minute < end)
             for batch in self._fold(instrument, space, start, end, coverage[start, end]):
                 revisions.extend(self._news(instrument, batch, start, end))
-        if revisions:
-            self._writer.revise([batch.to_arrow() for batch in revisions])
-        return done, sum(map(len, revisions))
+        return done, revisions
 
     def _unready(self, instrument: str, committed: Mapping[str, int]) -> set[int]:
         everything = dict.fromkeys(self._ledger.feeds(), _ALL)
