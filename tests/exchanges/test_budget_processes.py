@@ -174,7 +174,8 @@ def test_a_hundred_restarts_send_a_failing_host_no_more_than_one_process_would(t
     async def run() -> None:
         async with raw_server(fail) as port:
             for _ in range(100):
-                rest = Rest(venue("binance", rest_url=f"http://127.0.0.1:{port}"), budgets=Budgets(tmp_path))
+                budgets = Budgets(tmp_path, wall=lambda: 10**15, passing=lambda: 10**12)
+                rest = Rest(venue("binance", rest_url=f"http://127.0.0.1:{port}"), budgets=budgets)
                 with pytest.raises(TransientError):
                     await rest.get(Request("/x", {}, 1))
                 await rest.close()
@@ -193,7 +194,7 @@ def test_several_venues_of_one_host_share_its_budget(tmp_path, raw_server) -> No
     async def run() -> None:
         async with raw_server(answer) as port:
             market = venue("binance", rest_url=f"http://127.0.0.1:{port}")
-            market = replace(market, budget=replace(market.budget, weight=3, seconds=1.0))
+            market = replace(market, budget=replace(market.budget, weight=3, seconds=2.0))
             rests = [Rest(market, budgets=Budgets(tmp_path)) for _ in range(3)]
             await asyncio.gather(*(rest.get(Request("/x", {}, 1)) for rest in rests * 2))
             for rest in rests:
