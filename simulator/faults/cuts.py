@@ -102,6 +102,7 @@ class _Strangling(Effect):
     def tick(self, now: float) -> None:
         for one in self.transports:
             one.drip(now)
+        self.over = not self.opened and all(one.is_closing() for one in self.transports)
 
     def finish(self) -> None:
         for one in self.transports:

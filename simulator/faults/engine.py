@@ -25,7 +25,7 @@ from simulator.interference import Line, Told
 
 _LOOK = 0.02
 """Seconds between two looks at what is due."""
-_ENTRIES = 10_000
+_ENTRIES = 2000
 """What was done is remembered so far; what is older is only counted."""
 
 

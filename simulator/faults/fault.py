@@ -43,6 +43,11 @@ class Stage:
             some = random.sample(open_now, min(self.step.sockets, len(open_now)))
             self._drawn = {line.id for line in some}
 
+    def named(self) -> set[str]:
+        """Give the instruments, without a venue, that the step's filters let through in some dialect."""
+        listed = self.listings.names()
+        return {name.partition(":")[2] for speaks, name in listed if self.step.hits_instrument(speaks, name)}
+
     def listened(self) -> set[str]:
         """Give the instruments, without a venue, to which somebody listens on the dialects that are hit."""
         lines = [line for line in self._lines if self.step.hits_dialect(line.speaks)]

@@ -113,8 +113,7 @@ class _Resized(Effect):
 
 def _chosen(stage: Stage) -> set[str]:
     """Give the instruments (without a venue) that are hit: one that is listened to, where the step does not say."""
-    step = stage.step
-    names = {name.partition(":")[2] for speaks, name in stage.listings.names() if step.hits_instrument(speaks, name)}
-    if step.instruments or not names:
+    names = stage.named()
+    if stage.step.instruments or not names:
         return names
     return {stage.random.choice(sorted(names & stage.listened()) or sorted(names))}

@@ -8,40 +8,47 @@ from typing import Annotated
 import numpy as np
 from msgspec import Meta
 
+from core.timeframes import SECOND
 from core.trades import TradeBatch
 from simulator.binance.streams import speaks
 from simulator.faults.fault import Effect, Fault, Stage
 
 Count = Annotated[int, Meta(ge=1, le=100_000)]
 
+_AHEAD = 60.0
+"""Seconds from which the next trades are taken."""
+_GRACE = 10.0
+"""Seconds behind the last of them after which they have been sent for sure."""
+
 
 class Skip(Fault, frozen=True, kw_only=True):
     """Do not tell the next ``count`` trades of each instrument on any websocket.
 
-    REST serves them, unless ``served`` is false: then it never does, to no client and in no dialect.
+    Of instruments to which somebody listens, if there are any. REST serves the trades, unless ``served`` is false:
+    then it never does, to no client and in no dialect.
     """
 
     filters = frozenset({"instruments"})
-    default = 10.0
+    lasting = False
 
     count: Count = 3
     served: bool = True
 
     def begin(self, stage: Stage) -> Effect:  # noqa: D102 - said above
-        return _Skipping(self.count, stage, self.served)
+        return _Skipping(stage, self.count, self.served)
 
 
 class Conflict(Fault, frozen=True, kw_only=True):
     """Tell the next ``count`` trades of each instrument, and then each again at a price that is ``ticks`` higher."""
 
     filters = frozenset({"instruments"})
-    default = 10.0
+    lasting = False
 
     count: Count = 1
     ticks: Annotated[int, Meta(ge=1, le=1000)] = 7
 
     def begin(self, stage: Stage) -> Effect:  # noqa: D102
-        return _Conflicting(self.count, stage, self.ticks)
+        return _Conflicting(stage, self.count, self.ticks)
 
 
 class FalseGap(Fault, frozen=True, kw_only=True):
@@ -67,43 +74,57 @@ class FalseGap(Fault, frozen=True, kw_only=True):
                 market.unseen[first] = market.unseen.get(first, 0) + self.count
 
 
-class _Counted(Effect):
-    """Deal with the next trades of each instrument of each dialect."""
+class _Chosen(Effect):
+    """Deal with the next trades of each instrument: the same in every dialect, and nobody has seen them yet."""
 
-    def __init__(self, count: int, stage: Stage) -> None:
-        self.count, self.stage = count, stage
-        self.left: dict[tuple[str, str], int] = {}
+    def __init__(self, stage: Stage, count: int) -> None:
+        self.stage = stage
+        exchange, names = stage.exchange, _names(stage)
+        now, pace = exchange.now(), exchange.clock.speed * SECOND
+        self.chosen: dict[str, TradeBatch] = {}
+        for one in exchange.tape.instruments:
+            if one.name.partition(":")[2] in names:
+                self.chosen[one.name] = exchange.tape.from_time(one.native, now, now + int(_AHEAD * pace), count)
+        last = max((int(batch.ts[-1]) for batch in self.chosen.values() if len(batch)), default=now)
+        self.until = last + int(_GRACE * pace)
 
-    def split(self, speaks: str, batch: TradeBatch) -> tuple[TradeBatch, TradeBatch]:
-        """Give the trades to be dealt with, and the others."""
-        key = speaks, batch.instrument
-        left = self.left.setdefault(key, self.count)
-        hit, others = batch.take(slice(0, left)), batch.take(slice(left, None))
-        self.left[key] = left - len(hit)
+    def split(self, speaks: str, batch: TradeBatch) -> TradeBatch:
+        """Give the trades to be dealt with, and write them down."""
+        chosen = self.chosen.get(batch.instrument)
+        hit = batch.take(slice(0, 0) if chosen is None else np.isin(batch.ids, chosen.ids))
         if len(hit):
             self.stage.entry.touch(speaks, batch.instrument, (hit,))
-        return hit, others
+        return hit
+
+    def tick(self, now: float) -> None:
+        self.over = self.stage.exchange.now() > self.until
 
 
-class _Skipping(_Counted):
-    def __init__(self, count: int, stage: Stage, served: bool) -> None:
-        super().__init__(count, stage)
-        self.served = served
+class _Skipping(_Chosen):
+    def __init__(self, stage: Stage, count: int, served: bool) -> None:
+        super().__init__(stage, count)
+        for name, batch in self.chosen.items():
+            if not served and len(batch):
+                stage.redacted().hide(stage.instrument(name).native, batch.ids)
 
     def trades(self, speaks: str, batch: TradeBatch) -> Sequence[TradeBatch]:
-        hit, others = self.split(speaks, batch)
-        if len(hit) and not self.served:
-            self.stage.redacted().hide(self.stage.instrument(batch.instrument).native, hit.ids)
-        return (others,)
+        hit = self.split(speaks, batch)
+        return (batch.take(~np.isin(batch.ids, hit.ids)),) if len(hit) else (batch,)
 
 
-class _Conflicting(_Counted):
-    def __init__(self, count: int, stage: Stage, ticks: int) -> None:
-        super().__init__(count, stage)
+class _Conflicting(_Chosen):
+    def __init__(self, stage: Stage, count: int, ticks: int) -> None:
+        super().__init__(stage, count)
         self.ticks = ticks
 
     def trades(self, speaks: str, batch: TradeBatch) -> Sequence[TradeBatch]:
-        hit, _ = self.split(speaks, batch)
+        hit = self.split(speaks, batch)
         step = (self.stage.instrument(batch.instrument).tick or Decimal(1)) * self.ticks
         prices = [float(Decimal(repr(price)) + step) for price in hit.price.tolist()]
         return (batch, replace(hit, price=np.array(prices, np.float64)))
+
+
+def _names(stage: Stage) -> set[str]:
+    """Give the instruments, without a venue, that are hit."""
+    names = stage.named()
+    return names & stage.listened() or names

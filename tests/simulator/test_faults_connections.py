@@ -106,8 +106,17 @@ def test_half_open_sockets_answer_nothing(client):
     assert not pong.wait(0.3)
     with listening(client.market, client.spoken) as other:
         assert other.rows()
+    assert entry(client.market)["ended"] is None
     clear(client.market)
     assert client.rows()
+
+
+def test_a_half_open_socket_that_is_given_up_is_the_end_of_it(client):
+    play(client.market, {"fault": "half_open"})
+    client.socket.close_timeout = 0.1
+    client.socket.close()
+    until(lambda: client.market.get("/tidemill/faults")["active"] == [])
+    assert entry(client.market)["ended"] is not None
 
 
 def test_half_open_sockets_may_answer_pings_and_new_ones_may_be_hit(client):

@@ -81,8 +81,8 @@ def test_what_is_no_scenario_is_refused_in_one_line(data: object, words: str) ->
 
 def test_files_are_read_as_they_are_named_and_refused_in_one_line(tmp_path: Path) -> None:
     toml, json = tmp_path / "mine.toml", tmp_path / "mine.json"
-    toml.write_text('seed = 9\n[[steps]]\nfault = "skip"\ncount = 7\nfor = 2\n')
-    json.write_text('{"seed": 9, "steps": [{"fault": "skip", "count": 7, "for": 2}]}')
+    toml.write_text('seed = 9\n[[steps]]\nfault = "reorder"\nwithin = 7\nfor = 2\n')
+    json.write_text('{"seed": 9, "steps": [{"fault": "reorder", "within": 7, "for": 2}]}')
     assert read(str(toml)) == read(str(json))
     assert (read(str(toml)).name, read(str(toml)).happenings[0].lasts) == ("mine", 2)
     for text in ("[[steps]", "\x00", '{"a": 1}'):

@@ -185,6 +185,19 @@ def test_faults_follow_their_filters(market):
             assert told() == left
 
 
+def test_the_same_trades_are_skipped_in_all_dialects(market):
+    with listening(market, OKX) as okx, listening(market, BINANCE) as binance:
+        play(market, {"fault": "skip", "count": 6, "instruments": ["BTC-USDT"]})
+        market.advance(3)
+        market.sent_all()
+        told = [numbers(one.spoken.read(rest_of(one.socket))) for one in (okx, binance)]
+        assert told == [okx.past(3)[6:]] * 2
+        touched = entry(market)["instruments"]
+        assert {name: ids(one["ids"]) for name, one in touched.items()} == dict.fromkeys(
+            ("okx:BTC-USDT", "binance:BTC-USDT"), okx.past(3)[:6]
+        )
+
+
 def test_aggregates_of_usdm_jump_in_trade_ids_and_nowhere_else(market):
     with market.websocket("/market/stream?streams=ethusdt@aggTrade") as websocket:
         play(market, {"fault": "false_gap", "count": 5})
