@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from core.errors import UserError
+from core.errors import UnknownName, UserError
 from core.instruments import Instrument
 from core.records import Command
 from core.settings import FeedSettings
@@ -51,5 +51,9 @@ def _candidates(
     for feed in sorted(feeds, key=lambda one: name not in wanted(one, commands)):
         yield venue_named(feed.dialect, feed.websocket_url, feed.rest_url)
     for known in dict.fromkeys([*recorded, *VENUES]):
-        if known in VENUES:
-            yield VENUES[known]
+        try:
+            venue = venue_named(known)
+        except UnknownName:
+            # Of a version that knew more venues.
+            continue
+        yield venue

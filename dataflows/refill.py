@@ -10,12 +10,15 @@ import numpy as np
 from core.continuity_in_time import SPACE
 from core.gaps import Coverage, Gap
 from core.id_ranges import Range, consecutive, unknown
+from core.timeframes import MINUTE
 from core.trades import TradeBatch
 from dataflows import gap_trades
 from dataflows.authorship import Author
 from dataflows.gap_trades import Unanswered
 from dataflows.gap_venues import Source
 from exchanges.rest import Rest
+from storage import lake
+from storage.lake import Session
 from storage.ledger.ledger import Ledger
 
 Bounds: TypeAlias = tuple[str, int, int]
@@ -24,19 +27,25 @@ Bounds: TypeAlias = tuple[str, int, int]
 CHUNK = 20_000
 """So many trades are stored together; who is killed has these to fetch again at most."""
 
+_TOLERATED = 50
+"""One trade in so many may be unknown where nothing is missing."""
+
 
 @dataclass(slots=True)
 class Refill:
     """Refill gaps of an instrument; everything may be repeated, and goes on where it was cut off.
 
+    ``closed`` is the time that the dataflow has closed its minutes up to (µs since the epoch, UTC).
     ``received`` is called for each page, and gives the time (µs since the epoch, UTC); ``added`` counts the trades
     that were new to the lake, by the bounds of the gap.
     """
 
     ledger: Ledger
+    session: Session
     author: Author
     rest: Rest
     source: Source
+    closed: int
     received: Callable[[], int]
     added: Counter[Bounds] = field(default_factory=Counter)
 
@@ -101,6 +110,8 @@ class Refill:
             return [self.settle(gap, answered=True) for gap in gaps]
         if found.last < gaps[-1].before_ts:
             raise Unanswered("the newest trade that it gives is older than the gap", None)
+        for gap in gaps:
+            self._refuse_other_ids(gap, found.pages)
         # Of the moment at the edge of what was read there may be more.
         whole_from = gaps[0].after_ts if found.reached else found.first + 1
         settled = []
@@ -116,6 +127,20 @@ class Refill:
                 self.author.tell([], [whole], (begin, gap.before_ts))
             settled.append(self.settle(gap, answered=found.reached or found.ended))
         return settled
+
+    def _refuse_other_ids(self, gap: Gap, pages: Sequence[TradeBatch]) -> None:
+        """Raise `Unanswered` where the venue knows what follows the gap under other ids than it was recorded with.
+
+        Some exchanges give by REST each fill by itself, and over a websocket the fills of an order as one trade: then
+        trades would be stored twice.
+        """
+        follows = self.ledger.coverage(gap.instrument, gap.id_space, gap.before_ts, gap.before_ts + 1)
+        start, end = gap.before_ts + 1, min(gap.before_ts + MINUTE, self.closed, *(one.last_ts for one in follows))
+        known = lake.trades(self.session, gap.instrument, start, end, gap.id_space)
+        told = np.concatenate([page.ids[(page.ts >= start) & (page.ts < end)] for page in pages])
+        strangers = np.isin(told, [] if known is None else known.ids, invert=True)
+        if int(strangers.sum()) * _TOLERATED > len(told):
+            raise Unanswered("it gives trades after the gap under other ids than they were recorded with", None)
 
     def _missing(self, gap: Gap) -> list[tuple[int, int]]:
         """Give which ids (event times, where ids do not chain) of a gap the ledger knows nothing of, as ranges."""

@@ -27,8 +27,10 @@ from dataflows.recorder.clock import wall_clock
 from dataflows.refill import Refill, bounds
 from dataflows.system import System, opened
 from exchanges.budgets import Budgets
+from exchanges.clients import rest_of
 from exchanges.rest import Rest
 from storage import lake
+from storage.data_folder import limits_path
 from storage.lake import LakeWriter
 from storage.ledger.ledger import Ledger
 
@@ -150,7 +152,7 @@ class _Repair:
     def __init__(self, system: System, gaps: Sequence[Gap], on_progress: Callable[[Progress], None]) -> None:
         self._system, self._on_progress = system, on_progress
         self._writer = LakeWriter(system.session.cursor(), PARTITION)
-        self._budgets = Budgets(system.folder.limits)
+        self._budgets = Budgets(limits_path(system.settings, system.folder))
         self._rests: dict[tuple[str, str], Rest] = {}
         self._left_alone: dict[Rest, str] = {}
         self._gaps: dict[str, list[Gap]] = defaultdict(list)
@@ -193,9 +195,9 @@ class _Repair:
             else:
                 gaps[gap.id_space].append(gap)
         for space, ready in gaps.items():
-            await self._space(author, space, ready)
+            await self._space(author, space, ready, closed)
 
-    async def _space(self, author: Author, space: str, gaps: Sequence[Gap]) -> None:
+    async def _space(self, author: Author, space: str, gaps: Sequence[Gap], closed: int) -> None:
         settings, ledger = self._system.settings, self._system.ledger
         try:
             source = source_of(author.instrument, space, settings.feeds, self._commands, self._recorded)
@@ -203,7 +205,7 @@ class _Repair:
         except UserError as error:
             self._done += [GapRepair(gap, "unanswered", why=str(error)) for gap in gaps]
             return
-        refill = Refill(ledger, author, rest, source, self._page)
+        refill = Refill(ledger, self._system.session, author, rest, source, closed, self._page)
         self._refills.append(refill)
         # Where ids do not chain, one way back leads past all gaps.
         for together in [gaps] if space == SPACE else [[gap] for gap in gaps]:
@@ -241,7 +243,7 @@ class _Repair:
     def _rest(self, source: Source) -> Rest:
         asked = source.venue.exchange, source.venue.rest_url
         if asked not in self._rests:
-            self._rests[asked] = Rest(source.venue, budgets=self._budgets)
+            self._rests[asked] = rest_of(source.venue, budgets=self._budgets)
         return self._rests[asked]
 
     def _page(self) -> int:

@@ -99,9 +99,9 @@ def put(settings, records, work=True):
             work_off(system)
 
 
-def work_off(system):
+def work_off(system, limit=10_000, epoch=10.0):
     reading = system.reading(until=system.journal.last_offset)
-    run(system.flow(reading), system.recovery, reading, timedelta(seconds=10))
+    run(system.flow(reading, limit), system.recovery, reading, timedelta(seconds=epoch))
 
 
 def minutes_of(settings, venue):

@@ -33,6 +33,7 @@ COMMANDS: dict[str, Command] = {
         Command("record", "Record feeds into the journal, and nothing else."),
         Command("simulate", "Serve an exchange on this machine: an invented market, or files."),
         Command("feeds", "List, add and remove what the running system records."),
+        Command("repair", "Fetch from the venues what is missing in the past."),
         Command("plan", "Compare the settings with the running system: what would change."),
         Command("doctor", "Check this machine, the settings and the data folder."),
         Command("migrate", "Bring the data folder to the schema of this version."),
