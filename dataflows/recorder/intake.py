@@ -17,7 +17,7 @@ from exchanges.sink import CAUSES
 _log = structlog.get_logger(__name__)
 
 MOST_IN_ORDER = 20
-"""Of so many instruments what was missed is fetched before their connection is read; of more, beside it."""
+"""Of a feed of so many instruments what was missed is fetched before it is read on; of a larger one, beside it."""
 
 ORDER_SECONDS = 10.0
 """So long a connection waits for that."""
@@ -79,8 +79,9 @@ class Intake:
         self._mark(Mark("connected", link_name, instruments=self._carried(streams)))
         self._up[link_name] = streams
         self._metrics.connects.inc()
-        keys = list(self._keys.values())
-        if len(keys) > MOST_IN_ORDER:
+        # Of this connection alone: the others' are asked for when theirs is back.
+        keys = [self._keys[stream] for stream in streams if stream in self._keys]
+        if len(self._keys) > MOST_IN_ORDER:
             self._catch_up.look_after(keys)
         else:
             self._in_order.clear()
