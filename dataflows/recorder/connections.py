@@ -108,6 +108,8 @@ class Connections:
         for line in self._lines:
             room = self._capacity - len(line.link.streams)
             if line.url == connection.url and room >= len(streams):
+                # What was heard of them before they were taken out does not join what comes now.
+                self._sink.interrupted(line.link.name, "not_recorded", streams)
                 await line.link.change("SUBSCRIBE", streams)
                 return
         self._open(connection)

@@ -104,7 +104,9 @@ def test_an_instrument_whose_subscription_the_venue_refuses_is_told_and_tried_ag
         venue.wait_for(subscribed("btcusdt@trade", "ethusdt@trade"))
         recorded.wait_for(covers(venue.publish(3, "ETHUSDT"), "ETHUSDT"))
         recorded.wait_for(lambda _: component.health().state == "healthy")
-        assert [mark.mark for mark in recorded.marks()] == ["connected"]
+        # The connection stays; the instrument alone is taken in, twice.
+        assert [mark.mark for mark in recorded.marks() if mark.instruments != (ETH,)] == ["connected"]
+        assert [mark.mark for mark in recorded.marks() if mark.instruments == (ETH,)] == ["lost", "connected"] * 2
 
 
 def test_a_past_that_could_not_be_fetched_is_told_and_fetched_beside_the_live_trades(tmp_path, venue, monkeypatch):
