@@ -18,7 +18,7 @@ from dataflows.recorder.known_trades import Key, KnownTrades
 from dataflows.recorder.metrics import FeedMetrics
 from dataflows.recorder.rereads import Rereads
 from exchanges import history
-from exchanges.rest import Rest, Throttled
+from exchanges.rest import Held, Rest
 from exchanges.venue import Venue
 
 _log = structlog.get_logger(__name__)
@@ -26,7 +26,7 @@ _log = structlog.get_logger(__name__)
 PATIENCE_SECONDS = 1.0
 """A hole of this age is no matter of order any more: nothing on its way will fill it."""
 
-TRIES = 8
+TRIES = 6
 LONGEST_WAIT_SECONDS = 30.0
 PAGE = 1_000
 """Holes within so many ids are asked for as one: it costs one page either way."""
@@ -204,11 +204,12 @@ class CatchUp:
     async def _fill(self, missing: Missing) -> None:
         if time.monotonic() < self._not_before:
             return
-        why, before = NOT_THERE, self._count(missing)
+        why, before, answered = NOT_THERE, self._count(missing), True
         try:
             await self._fetch(missing)
         except (TransientError, VenueError) as error:
-            why = str(error)
+            # A venue that is away for an hour is asked until it is back.
+            why, answered = str(error), not isinstance(error, TransientError)
             self._hear(error)
         except UserError as error:
             why = str(error)
@@ -222,7 +223,7 @@ class CatchUp:
             if _within(rest, missing):
                 pursuit.tries = 1 if left < before else max(pursuit.tries, tries) + 1
                 pursuit.due = time.monotonic() + min(2.0 ** (pursuit.tries - 1), LONGEST_WAIT_SECONDS)
-                if pursuit.tries >= TRIES:
+                if pursuit.tries >= TRIES and answered:
                     self._leave(rest, why)
 
     def _count(self, missing: Missing) -> int:
@@ -255,7 +256,7 @@ class CatchUp:
                 self._put(newest)
         except (TransientError, VenueError) as error:
             self._hear(error)
-            if unsure.tries + 1 < TRIES:
+            if unsure.tries + 1 < TRIES or isinstance(error, TransientError):
                 wait = min(2.0**unsure.tries, LONGEST_WAIT_SECONDS)
                 again = _Unsure(time.monotonic() + wait, unsure.tries + 1, unsure.last, noted=True)
                 self._unsure.setdefault(key, again)
@@ -276,7 +277,7 @@ class CatchUp:
 
     def _hear(self, error: TransientError | VenueError) -> None:
         _log.info("catch_up_failed", why=str(error))
-        if isinstance(error, Throttled):
+        if isinstance(error, Held):
             self._not_before = time.monotonic() + error.retry_after
 
     def _leave(self, missing: Missing, why: str) -> None:

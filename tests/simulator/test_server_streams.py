@@ -78,7 +78,7 @@ def test_our_own_venues_read_every_frame(market):
     ]
     seen = {json.loads(frame)["stream"] for batch in frames for frame in batch}
     assert len(seen) == 9 + 3 + 3
-    assert {type(message[0]).__name__ for message in messages if message} == {"Trade", "Quote", "Kline"}
+    assert {type(message[0]).__name__ for message in messages if message} == {"Trade", "Quote", "Kline", "MarkPrice"}
 
 
 def test_one_connection_carries_all_in_the_order_of_time(market):
