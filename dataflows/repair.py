@@ -2,7 +2,7 @@
 
 The recorder pursues what it misses for some minutes, into the journal. What is still open later (the venue was away,
 the hole was too large, nobody recorded) is fetched here, by another author than the dataflow. Both may do so at the
-same time, and twice: the lake keeps a trade once (docs/decisions/0007-repairing-old-gaps.md).
+same time, and twice: the lake keeps a trade once (docs/decisions/0008-repairing-old-gaps.md).
 """
 
 import asyncio
