@@ -157,7 +157,7 @@ def test_instruments_are_added_and_removed_while_it_runs(tmp_path, venue):
         assert "did you mean 'simulated:ETH-USDT'" in copies[refused]["refused"]
         inbox.submit(Command("unsubscribe", FEED, {"instrument": BTC}))
         venue.wait_for(subscribed("ethusdt@trade"))
-        assert [mark.mark for mark in recorded.marks()] == ["connected"]
+        assert [mark.mark for mark in recorded.marks() if mark.instruments != (ETH,)] == ["connected"]
         assert component.health().state == "healthy"
         inbox.submit(Command("unsubscribe", FEED, {"instrument": ETH}))
         venue.wait_for(lambda v: not v.connections)
