@@ -106,7 +106,7 @@ def facts(exchange_id: str, websocket_url: str | None, rest_url: str | None) -> 
 
 def overhear(exchange: Any, listener: Overheard) -> None:
     """Tell a listener of every connection of an exchange, from now on."""
-    client_of, on_message = exchange.client, exchange.handle_message
+    client_of = exchange.client
     on_connected, on_error, on_close = exchange.on_connected, exchange.on_error, exchange.on_close
 
     def connected(client: Any, message: Any = None) -> None:
@@ -121,13 +121,6 @@ def overhear(exchange: Any, listener: Overheard) -> None:
         on_close(client, code)
         listener.down(f"closed_by_venue: code {code}")
 
-    def read(client: Any, message: Any) -> None:
-        try:
-            on_message(client, message)
-        except Exception as error:  # noqa: BLE001 - whatever ccxt stumbles over: its loop would stop reading, unseen
-            listener.down(f"protocol_error: ccxt cannot read a message: {words(error)}")
-        listener.stirred()
-
     def client(url: str) -> Any:
         known = url in (exchange.clients or {})
         found = client_of(url)
@@ -136,7 +129,7 @@ def overhear(exchange: Any, listener: Overheard) -> None:
         return found
 
     exchange.on_connected, exchange.on_error, exchange.on_close = connected, failed, closed
-    exchange.handle_message, exchange.client = read, client
+    exchange.client = client
 
 
 def words(error: object) -> str:
@@ -145,7 +138,7 @@ def words(error: object) -> str:
 
 
 def _listen(client: Any, listener: Overheard) -> None:
-    receive, throttle = client.receive, client.throttle
+    receive, throttle, handle = client.receive, client.throttle, client.handle_message
 
     async def received() -> Any:
         await listener.room()
@@ -155,8 +148,14 @@ def _listen(client: Any, listener: Overheard) -> None:
             # ccxt rejects what is awaited at this moment, and keeps the client, which reads no more.
             listener.down(f"lost_connection: {words(error)}")
             raise
-        listener.stirred()
         return message
+
+    def handled(message: Any) -> None:
+        try:
+            handle(message)
+        except Exception as error:  # noqa: BLE001 - whatever ccxt stumbles over: its loop would stop reading, unseen
+            listener.down(f"protocol_error: ccxt cannot read a message: {words(error)}")
+        listener.stirred()
 
     async def throttled(cost: float | None = None) -> None:
         listener.asking(1)
@@ -165,7 +164,7 @@ def _listen(client: Any, listener: Overheard) -> None:
         finally:
             listener.asking(-1)
 
-    client.receive, client.throttle = received, throttled
+    client.receive, client.throttle, client.handle_message = received, throttled, handled
 
 
 def _urls(api: Any) -> Iterator[str]:

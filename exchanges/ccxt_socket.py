@@ -90,8 +90,6 @@ class CcxtSocket:
             self._begin(fresh)
         for symbol in () if self._at_once else fresh:
             self._begin([symbol])
-        if symbols:
-            self._answer(ccxt_frames.watching(self._id, symbols))
 
     def take(self) -> list[bytes]:
         """Give the frames of all that has come, of every market."""
@@ -107,13 +105,11 @@ class CcxtSocket:
         if self.over.done():
             raise TransientError(self.over.result())
         wanted = msgspec.json.decode(text or "{}", type=Wanted)
-        if wanted.watch:
-            self.watch(wanted.watch)
+        self.watch(wanted.watch)
         for stream in wanted.unwatch:
             # The venue goes on sending it: not every exchange of ccxt's can be told to stop.
             self._watched.pop(self._symbols.get(stream, ""), None)
-        if wanted.unwatch:
-            self._answer(ccxt_frames.watching(self._id, wanted.unwatch))
+        self._answer(ccxt_frames.watching(self._id, [*wanted.watch, *wanted.unwatch]))
 
     def answer(self, text: str) -> None:
         """Answer nothing: ccxt does."""
@@ -185,6 +181,7 @@ class CcxtSocket:
 
     async def _watch(self, symbols: Sequence[str]) -> None:
         """Call ccxt again and again: what it brings is taken from where it is kept, but errors come to who waits."""
+        held = self._subscriptions()
         while not self.over.done():
             try:
                 if self._at_once:
@@ -194,23 +191,29 @@ class CcxtSocket:
             except OperationFailed as error:
                 self.fail(f"lost_connection: {words(error)}")
             except Exception as error:  # noqa: BLE001 - ccxt stumbles over what it does not expect with any of them
-                self._turned_down(symbols, words(error))
+                self._turned_down(symbols, held, words(error))
                 return
             else:
                 self._arrived()
                 await asyncio.sleep(_AGAIN_SECONDS)
 
-    def _turned_down(self, symbols: Sequence[str], why: str) -> None:
+    def _turned_down(self, symbols: Sequence[str], held: Mapping[str, set[str]], why: str) -> None:
         if self.over.done():
             return
         if len(symbols) > 1:
-            # One of them is at fault, and which one is not said.
+            # One of them is at fault, and which one is not said. Of all ccxt believes that they are subscribed.
+            for url, client in (self._exchange.clients or {}).items():
+                for one in client.subscriptions.keys() - held.get(url, set()):
+                    del client.subscriptions[one]
             for symbol in symbols:
                 self._begin([symbol])
             return
         self._watched.pop(symbols[0], None)
         streams = [stream for stream, symbol in self._symbols.items() if symbol == symbols[0]]
         self._answer(ccxt_frames.refused(self._id, streams, why))
+
+    def _subscriptions(self) -> dict[str, set[str]]:
+        return {url: set(client.subscriptions) for url, client in (self._exchange.clients or {}).items()}
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)

@@ -69,11 +69,12 @@ def instrument(
 ) -> Instrument:
     """Give the instrument of a symbol; raise `MalformedFrame` as `parts` does.
 
-    Sizes of contracts are contracts, as ccxt has it, and ``multiplier`` is its contract size.
+    Sizes of contracts are contracts, as ccxt has it, and ``multiplier`` is its contract size; of spot it is 1.
     """
     base, quote, settle, expiry = parts(symbol)
-    unit: Literal["base", "contracts"] = "contracts" if settle else "base"
-    return Instrument(prefix(exchange_id), base, quote, expiry, symbol, tick, lot, multiplier, unit)
+    if not settle:
+        return Instrument(prefix(exchange_id), base, quote, expiry, symbol, tick, lot)
+    return Instrument(prefix(exchange_id), base, quote, expiry, symbol, tick, lot, multiplier, "contracts")
 
 
 def symbol_of(exchange_id: str, wanted: Instrument) -> str:
