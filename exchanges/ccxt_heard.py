@@ -41,8 +41,9 @@ class Heard:
             return
         known = self._known.setdefault(symbol, {})
         known |= {row["id"]: (row["timestamp"], _size(row["amount"])) for row in rows[-KEPT:]}
-        for one in list(known)[: max(0, len(known) - KEPT)]:
-            del known[one]
+        if len(known) > 2 * KEPT:
+            for one in list(known)[:-KEPT]:
+                del known[one]
         before = self._stretch[symbol] or (rows[0]["timestamp"], rows[0]["timestamp"])
         self._stretch[symbol] = before[0], max(before[1], rows[-1]["timestamp"])
 

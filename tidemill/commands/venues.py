@@ -7,7 +7,7 @@ import msgspec
 import typer
 
 from core.errors import UnknownName
-from exchanges.registry import VENUES
+from exchanges.registry import OTHERS, VENUES
 from exchanges.venue import Venue
 from tidemill.tables import table
 
@@ -27,6 +27,7 @@ def venues(
         return
     columns = ("venue", "exchange", "channels", "limits", "heartbeat")
     sys.stdout.write(table(columns, (_line(VENUES[row["name"]], row) for row in rows)) + "\n")
+    sys.stdout.write(f"and {OTHERS}: trades of any exchange that ccxt can watch, for example ccxt-kraken\n")
 
 
 def _line(venue: Venue, row: dict[str, Any]) -> tuple[str, ...]:
