@@ -77,8 +77,11 @@ def take(series: CandleSeries, continued: Continued) -> tuple[CandleSeries, Form
     formed = Formed()
     healed = [(span, "repaired") for span in continued.healed]
     for run in continued.runs:
-        if series.unproven is not None:
-            healed.append(((series.unproven, int(run.trades.ts[0])), "proven"))
+        unproven = series.unproven
+        if unproven is not None and run.ranges and (reached := run.ranges[-1].last_ts) >= unproven:
+            healed.append(((unproven, reached), "proven"))
+            # What closes a hole further down says nothing of the time since the newest trade.
+            unproven = reached if reached < _closed(series) else None
         folds = []
         exact = exactly(run.trades)
         for fold in series.base:
@@ -88,7 +91,7 @@ def take(series: CandleSeries, continued: Continued) -> tuple[CandleSeries, Form
             if len(folded.late):
                 late = run.trades.ts[folded.late] // MINUTE * MINUTE
                 formed.dirty.update(dict.fromkeys(np.unique(late).tolist(), "late_trade"))
-        series = CandleSeries(series.instrument, tuple(folds), series.larger, run.ranges)
+        series = CandleSeries(series.instrument, tuple(folds), series.larger, run.ranges, unproven)
     if continued.ranges is not None:
         series = replace(series, ranges=continued.ranges)
     for span, reason in healed:
@@ -151,9 +154,12 @@ def _collect(series: CandleSeries, folded: Folded, ranges: Sequence[Range], form
 
 
 def _mark(series: CandleSeries, span: tuple[int, int], reason: str, formed: Formed) -> None:
-    # Seconds close before their minute does: what is closed of it may already be wrong.
-    closed = max(fold.closed_through for fold in series.base)
     first = span[0] // MINUTE * MINUTE
-    last = min(span[1] // MINUTE * MINUTE, closed - 1)
+    last = min(span[1] // MINUTE * MINUTE, _closed(series) - 1)
     for minute in range(first, last + 1, MINUTE):
         formed.dirty.setdefault(minute, reason)
+
+
+def _closed(series: CandleSeries) -> int:
+    # Seconds close before their minute does: what is closed of it may already be wrong.
+    return max(fold.closed_through for fold in series.base)

@@ -130,6 +130,9 @@ def reread(state: ContinuityInTime, told: Reread) -> tuple[ContinuityInTime, Con
         named = {(gap.first_id, gap.last_id) for gap in lost}
         gaps = tuple(replace(g, unfillable=True) if (g.first_id, g.last_id) in named else g for g in state.gaps)
         return replace(state, gaps=gaps), found
+    if state.current is not None and told.first > state.current.last_ts + 1:
+        # All that the venue still has is newer than what was heard last: nobody has been hearing it.
+        state = _closed(replace(state, cause="silence"), found)
     whole = Range(told.first, told.last, told.first, told.last)
     # What comes after the answer is proven by a trade that the connection brings: whether what was subscribed is in
     # force by now cannot be seen.

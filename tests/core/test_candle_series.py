@@ -155,3 +155,18 @@ def test_what_time_alone_closed_is_not_complete_until_the_next_trade_proves_it()
     ids, found = continuity.follow(ids, proof)
     series, formed = candle_series.take(series, found)
     assert formed.dirty == {T0: "proven", T0 + MINUTE: "proven"}
+
+
+def test_what_fills_a_hole_proves_nothing_of_the_time_since_the_newest_trade():
+    ids, series = Continuity(NAME, "trade", 0), CandleSeries.start(NAME, (), 0)
+    heard = batch([1, 2, 4], [T0 - MINUTE, T0 + 1, T0 + 3], [10, 11, 12], [1, 1, 1])
+    ids, found = continuity.follow(ids, heard)
+    series, _ = candle_series.take(series, found)
+    series, _ = candle_series.pass_time(series, T0 + 3 * MINUTE, 5)
+    dirty = []
+    for number, ts in ((3, T0 + 2), (5, T0 + 3 * MINUTE + 1)):
+        one = replace(heard.take(slice(0, 1)), ids=np.array([number]), ts=np.array([ts]))
+        ids, found = continuity.follow(ids, one)
+        series, formed = candle_series.take(series, found)
+        dirty.append(set(formed.dirty))
+    assert dirty == [{T0}, {T0, T0 + MINUTE, T0 + 2 * MINUTE}]

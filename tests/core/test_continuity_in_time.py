@@ -105,6 +105,19 @@ def test_what_the_venue_no_longer_has_is_unfillable_at_once() -> None:
     assert recording.gaps[gap.first_id, gap.last_id].state == "unfillable"
 
 
+def test_who_hears_less_than_the_venue_still_has_was_not_listening() -> None:
+    recording = Recording()
+    recording.hear([0, 1])
+    recording.hear(list(range(20, 30)), live=False)
+    recording.reread(at(20) + 1, at(29))
+    recording.reread(at(1), at(20), "unfillable")
+    recording.hear([30])
+    assert not proves(recording.state, 1, 30)
+    assert [(gap.state, gap.cause, gap.last_id) for gap in recording.gaps.values()][:1] == [
+        ("unfillable", "silence", at(20))
+    ]
+
+
 def test_part_of_a_gap_can_be_repaired() -> None:
     recording = Recording()
     recording.hear([0])
