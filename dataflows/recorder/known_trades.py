@@ -94,6 +94,12 @@ class KnownTrades:
         """Give the instruments that have brought trades."""
         return {name for name, _ in list(self._states)}
 
+    @property
+    def cut_short(self) -> bool:
+        """Tell whether a connection was up at the end: whoever recorded it ended without a word."""
+        states = list(self._states.values())
+        return any(isinstance(state, ContinuityInTime) and state.current is not None for state in states)
+
     def first_id(self, key: Key) -> int | None:
         """Give the oldest id; None before the first."""
         state = self._states.get(key)

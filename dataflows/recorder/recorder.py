@@ -13,7 +13,7 @@ import structlog
 
 from core.errors import TransientError
 from core.health import Health
-from core.records import Command
+from core.records import Command, Mark
 from core.settings import FeedSettings, Settings
 from dataflows.inbox import Inbox, wanted
 from dataflows.recorder.catch_up import CatchUp
@@ -119,6 +119,9 @@ class Recorder:
     ) -> None:
         settings, venue, metrics = self._settings.recorder, self._venue, self._metrics
         clock = SteadyClock(known.received, wall=self._wall)
+        if known.cut_short:
+            # Before anything is asked for: what comes next does not join what came last.
+            log.put(Mark("lost", "", "restart").record(clock.now()))
         venue_clock = VenueClock(venue, rest, clock, metrics)
         ticker = Ticker(known, log, clock, venue_clock)
         wants = Subscriptions(self._feed, venue, rest, self._strategies, settings.catch_up_trades)

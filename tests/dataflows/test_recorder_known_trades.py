@@ -1,3 +1,4 @@
+import json
 from itertools import pairwise
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.records import Command, Kind, Record, RecordBlock
+from core.records import Command, Kind, Mark, Record, RecordBlock
 from core.trades import TradeBatch
 from dataflows.recorder import known_trades
 from dataflows.recorder.commands import marked
@@ -116,3 +117,16 @@ def test_an_empty_journal_has_an_empty_tail(journal):
     known = KnownTrades(VENUE)
     known.read_tail(journal, "f", {BTC[0]})
     assert not known.instruments()
+
+
+def test_a_recorder_that_ended_without_a_word_left_a_connection_up():
+    told = {"T": T // 1000, "s": "BTCUSDT", "S": "Buy", "v": "1", "p": "100", "i": "2100000000007764263", "BT": False}
+    pushed = {"topic": "publicTrade.BTCUSDT", "type": "snapshot", "ts": T // 1000, "data": [told | {"seq": 1}]}
+    known = KnownTrades(venue("bybit"))
+    for record, up in (
+        (Mark("connected", "a").record(T), False),
+        (Record(Kind.FRAME, T, json.dumps(pushed).encode()), True),
+        (Mark("lost", "", "restart").record(T), False),
+    ):
+        known.take(RecordBlock.of("f", 0, [record]))
+        assert known.cut_short is up
