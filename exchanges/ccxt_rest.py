@@ -27,6 +27,9 @@ from exchanges.retry_after import retry_after
 from exchanges.venue import Request, Venue
 
 _SECONDS = 15.0
+_REQUESTS = {"older_trades": MOST_PAGES, "markets": 4}
+"""What takes several requests may take so many times as long."""
+
 _PAGES = (None, 100, 500, 1_000)
 
 
@@ -90,7 +93,7 @@ class CcxtRest(Rest):
     async def _answer(self, request: Request) -> bytes:
         where = f"{self.host} {request.path}"
         try:
-            async with asyncio.timeout(self._timeout * (MOST_PAGES if request.path == "older_trades" else 1)):
+            async with asyncio.timeout(self._timeout * _REQUESTS.get(request.path, 1)):
                 return msgspec.json.encode(await self._answers[request.path](request.params))
         except TimeoutError:
             raise TransientError(f"{where} took longer than {self._timeout:g} s") from None

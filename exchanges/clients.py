@@ -30,6 +30,11 @@ def rest_of(venue: Venue, *, budgets: Budgets | None = None, timeout: float | No
     return Rest(venue, budgets=budgets, timeout=timeout)
 
 
+def asked_by(venue: Venue) -> tuple[str, str]:
+    """Give what venues have in common that may share one client: who is asked, in whose way, and where."""
+    return venue.name if isinstance(venue, BringsClient) else venue.exchange, venue.rest_url
+
+
 def dialer_of(venue: Venue, rest: Rest) -> Dial:
     """Give what opens a venue's connections; ``rest`` is a client of `rest_of` for the same venue."""
     return venue.dialer(rest) if isinstance(venue, BringsClient) else websockets_to(venue)

@@ -17,7 +17,7 @@ from dataflows.recorder.metrics import RecorderMetrics
 from dataflows.recorder.recorder import Recorder
 from exchanges.attempts import Attempts
 from exchanges.budgets import Budgets
-from exchanges.clients import BringsClient, rest_of
+from exchanges.clients import asked_by, rest_of
 from exchanges.hosts import counted
 from exchanges.registry import venue as venue_named
 from exchanges.rest import Rest
@@ -82,7 +82,7 @@ class RecorderComponent:
 
         def recorder(feed: FeedSettings) -> Recorder:
             venue = venue_named(feed.dialect, feed.websocket_url, feed.rest_url)
-            asked = venue.name if isinstance(venue, BringsClient) else venue.exchange, venue.rest_url
+            asked = asked_by(venue)
             if asked not in rests:
                 rests[asked] = rest_of(venue, budgets=budgets)
             address = counted(venue.exchange, venue.websocket_url)

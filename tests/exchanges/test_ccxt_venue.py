@@ -13,7 +13,7 @@ from exchanges import ccxt_symbols, ccxt_venue, history
 from exchanges.budgets import Budgets
 from exchanges.ccxt_exchange import facts, opened
 from exchanges.ccxt_markets import described
-from exchanges.clients import BringsClient, dialer_of, rest_of
+from exchanges.clients import BringsClient, asked_by, dialer_of, rest_of
 from exchanges.refusal import VenueRefusal
 from exchanges.registry import VENUES, venue
 from exchanges.rest import Throttled
@@ -103,6 +103,9 @@ def test_the_addresses_replace_scheme_host_and_port_of_every_one():
 
 
 def test_our_own_venues_are_asked_by_our_own_client():
+    address = {"rest_url": "http://127.0.0.1:2"}
+    assert asked_by(venue("okx", **address)) != asked_by(venue("ccxt-okx", **address))
+    assert asked_by(venue("bybit", **address)) == asked_by(venue("bybit-linear", **address))
     assert not any(isinstance(one, BringsClient) for one in VENUES.values())
     with pytest.raises(TypeError):
         dialer_of(venue("ccxt-kraken"), rest_of(venue("binance")))
