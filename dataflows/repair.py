@@ -121,7 +121,8 @@ def repair(
     with opened(settings, "repair", hold=False) as system:
         gaps = _chosen(system.ledger, instruments, unfillable)
         done = asyncio.run(_Repair(system, gaps, on_progress).run()) if gaps else []
-        revised = _revised(system) if any(one.outcome in ("repaired", "unfillable") for one in done) else 0
+        # Also what an earlier repair has left that was killed after its last gap.
+        revised = _revised(system)
         done.sort(key=lambda one: (one.gap.after_ts, one.gap.instrument))
         return RepairSummary(tuple(done), revised, time.monotonic() - began)
 

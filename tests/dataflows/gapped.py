@@ -4,21 +4,27 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
+import psycopg
+from pydantic import SecretStr
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "simulator"))
 from served import invented_hour, served
 
 from core.records import Kind, Mark, Record, Reread
-from core.settings import FeedSettings, Settings
+from core.settings import FeedSettings, LedgerSettings, Settings
 from core.timeframes import MINUTE
 from dataflows.running import run
 from dataflows.system import opened
 from simulator.bitget.frames import IDS
 from simulator.faults.redacted_tape import RedactedTape
 from storage import lake
+from storage.data_folder import DataFolder
+from storage.ledger.server import serve
 
 SPACES = {"simulated": "trade", "okx": "trade", "deribit": "trade", "bitget": "execution", "bybit": "execution"}
 MINUTES = 6
@@ -42,12 +48,14 @@ class Market:
         """Let no client see these trades any more."""
         self.tape.hide(NATIVE, trades.ids)
 
-    def settings(self, data, venue, port=None):
+    def settings(self, place, venue, port=None):
+        """Give the settings of a place (`Places`, or a data folder) with one feed at this market's address."""
+        data, ledger = place if isinstance(place, tuple) else (place, LedgerSettings())
         at = f"http://127.0.0.1:{port or self.served.port}"
         feed = FeedSettings(
             name="f", venue=venue, instruments=(f"{venue}:BTC-USDT",), rest_url=at + _PATHS.get(venue, "")
         )
-        return Settings(data=data, strategies=(), feeds=(feed,))
+        return Settings(data=data, ledger=ledger, strategies=(), feeds=(feed,))
 
     def candles(self):
         """Give the minutes by their start, as `_values` does; the first, which has no beginning, is left out."""
@@ -57,6 +65,33 @@ class Market:
 
 
 _PATHS = {"deribit": "/api/v2"}
+
+
+class Places:
+    """Make data folders with a ledger and a lake of their own, on one server that stays up."""
+
+    def __init__(self, address, folder):
+        self._address, self._folder, self._count = address, folder, count()
+        with opened(Settings(data=folder / "first", ledger=self._ledger("tidemill")), "make"):
+            pass
+
+    def new(self):
+        name = f"place{next(self._count)}"
+        with psycopg.connect(self._address.conninfo("postgres"), autocommit=True) as connection:
+            for end in ("", "_lake"):
+                connection.execute(f"CREATE DATABASE {name}{end} TEMPLATE tidemill{end} STRATEGY file_copy")
+        return self._folder / name, self._ledger(name)
+
+    def _ledger(self, name):
+        a = self._address
+        url = f"postgresql://{a.user}:{quote(a.password.get_secret_value(), safe='')}@{a.host}:{a.port}/{name}"
+        return LedgerSettings(url=SecretStr(url))
+
+
+@contextmanager
+def places(folder):
+    with serve(Settings(), DataFolder(folder / "server")) as address:
+        yield Places(address, folder)
 
 
 @contextmanager

@@ -10,18 +10,14 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from gapped import holes_at, market, minutes_of, put, records_of, work_off
+from gapped import holes_at, market, minutes_of, places, put, records_of, work_off
 from rows import everything
 
-from core.settings import Settings
 from dataflows import refill
 from dataflows.repair import repair
 from dataflows.system import opened
-from storage.data_folder import DataFolder
-from storage.ledger.server import serve
 
 PROCESS = Path(__file__).parent / "repair_process.py"
-KILLS = 4
 
 
 @pytest.fixture(scope="module")
@@ -30,15 +26,21 @@ def exchange():
         yield one
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with places(tmp_path_factory.mktemp("repair")) as made:
+        yield made
+
+
 @pytest.fixture
-def data(tmp_path):
-    with serve(Settings(), DataFolder(tmp_path / "data")):
-        yield tmp_path / "data"
+def place(server):
+    return server.new()
 
 
-def killed_at_work(data, venue, port, after):
+def killed_at_work(settings, after):
     """Start a repair and kill it some time after it has begun; give whether it had ended before."""
-    argv = [sys.executable, PROCESS, data, venue, str(port)]
+    url = settings.ledger.url.get_secret_value()
+    argv = [sys.executable, PROCESS, settings.data, settings.feeds[0].venue, settings.feeds[0].rest_url, url]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         line = process.stdout.readline()
         if line:
@@ -61,22 +63,29 @@ def assert_whole(settings, exchange, venue):
     assert {start: stored[start] for start in complete} == exchange.candles()
 
 
-@pytest.mark.parametrize("venue", ["simulated", "bitget"])
-def test_a_repair_that_is_killed_and_begun_again_stores_everything_once(data, exchange, venue):
-    settings, truth = exchange.settings(data, venue), exchange.truth(venue)
+SOAK = pytest.mark.soak
+
+
+@pytest.mark.parametrize(
+    ("venue", "kills"),
+    [("simulated", 2), pytest.param("simulated", 20, marks=SOAK), pytest.param("bitget", 20, marks=SOAK)],
+)
+def test_a_repair_that_is_killed_and_begun_again_stores_everything_once(place, exchange, venue, kills):
+    settings, truth = exchange.settings(place, venue), exchange.truth(venue)
     put(settings, records_of(truth, holes_at(truth, (0.2, 0.4), (0.5, 0.75))))
     chance = random.Random(5)
-    for _ in range(KILLS):
-        if killed_at_work(data, venue, exchange.served.port, chance.uniform(0, 0.9)):
+    for number in range(kills):
+        # Later and later: each goes on where the one before was cut off.
+        if killed_at_work(settings, chance.uniform(0, 0.2 + 0.8 * number / kills)):
             break
     summary = repair(settings)
     assert summary.left == 0
     assert_whole(settings, exchange, venue)
 
 
-@pytest.mark.parametrize("venue", ["simulated", "bitget"])
-def test_two_repairs_and_a_recorder_that_fill_the_same_gaps_at_once(data, exchange, venue, monkeypatch):
-    settings, truth = exchange.settings(data, venue), exchange.truth(venue)
+@pytest.mark.parametrize("venue", ["bitget", pytest.param("simulated", marks=SOAK)])
+def test_two_repairs_and_a_recorder_that_fill_the_same_gaps_at_once(place, exchange, venue, monkeypatch):
+    settings, truth = exchange.settings(place, venue), exchange.truth(venue)
     holes = holes_at(truth, (0.2, 0.4), (0.5, 0.75))
     put(settings, records_of(truth, holes))
     monkeypatch.setattr(refill, "CHUNK", 150)

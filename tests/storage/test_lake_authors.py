@@ -37,7 +37,7 @@ def scattered(ids):
     return np.array(ids, np.int64) * 7_919 % 10_007
 
 
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(
     st.lists(
         st.tuples(st.booleans(), st.lists(st.integers(0, 40), min_size=1, max_size=12, unique=True), st.booleans()),
