@@ -113,6 +113,9 @@ class KlinePulse(Pulse):
             return -1, -1
         tape, clock, symbol = self.exchange.tape, self.exchange.clock, self.market.symbol
         first = tape.from_time(symbol, clock.tape(candle.start), clock.tape(end), 1)
+        if not len(first):
+            # A fault has taken all of its trades away.
+            return -1, -1
         last = tape.last(symbol, clock.tape(end), 1)
         return self.market.aggregates(first)[1][0], self.market.aggregates(last)[2][-1]
 
