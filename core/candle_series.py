@@ -6,17 +6,19 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from core.candle_fold import CandleFold, Folded, exactly, flush, fold_trades
+from core.candle_fold import CandleFold, Folded, flush, fold_trades
 from core.candles import Candle, CandleBatch
 from core.continuity import PROVING, Continued
+from core.exact import exactly
 from core.gaps import Coverage, DirtyMinute
 from core.id_ranges import Range
+from core.plain import Plain
 from core.roll_up import RollUp, roll_up
 from core.timeframes import BASE, MINUTE, TIMEFRAMES
 
 
 @dataclass(frozen=True, slots=True)
-class CandleSeries:
+class CandleSeries(Plain):
     """Hold the open candles of one instrument in every timeframe; a value, never changed in place.
 
     ``unproven`` is the start of the first candle that was closed by the passing of time, while no later trade had

@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from core.plain import Plain
+
 SUM_SCALE = 18
 """Decimals of every stored sum: ``DECIMAL(38, 18)`` holds price × size of every venue without rounding."""
 
@@ -36,7 +38,7 @@ CANDLES_SCHEMA = pa.schema(_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
-class Candle:
+class Candle(Plain):
     """Hold one candle.
 
     ``start`` is µs since the epoch, UTC. ``volume`` and ``taker_buy_volume`` count native size,

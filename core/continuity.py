@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from core.gaps import Coverage, Gap
 from core.id_ranges import Hole, Range, consecutive, rows_of, unknown
+from core.plain import Plain
 from core.records import Mark, Reread
 from core.timeframes import MINUTE
 from core.trades import TradeBatch
@@ -26,7 +27,7 @@ MOST_HOLES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Continuity:
+class Continuity(Plain):
     """Hold what is known of one instrument's trade ids; a value, never changed in place.
 
     ``ranges`` and ``holes`` ascend; a hole lies between each two ranges. ``gaps`` are those still missing ids.

@@ -7,9 +7,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from core.plain import Plain
+
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class Range(Plain):
     """Hold consecutive ids that were received, and the event times they span (µs since the epoch, UTC)."""
 
     first_id: int
@@ -19,7 +21,7 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
-class Hole:
+class Hole(Plain):
     """Hold missing ids between two ranges.
 
     ``due`` is the event time that the watermark has to pass for the hole to become a gap; ``below`` says that the

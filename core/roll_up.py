@@ -6,11 +6,12 @@ The same fold as the SQL view `candles`; a law test holds them equal.
 from dataclasses import dataclass, replace
 
 from core.candles import EXACT, Candle
+from core.plain import Plain
 from core.timeframes import MINUTE, Timeframe
 
 
 @dataclass(frozen=True, slots=True)
-class RollUp:
+class RollUp(Plain):
     """Hold the candle of ``timeframe`` that is being put together, and how many of its minutes it has."""
 
     timeframe: Timeframe

@@ -7,6 +7,7 @@ the alignments of Binance's klines in UTC, so that our candles can be compared w
 from dataclasses import dataclass
 
 from core.errors import UnknownName
+from core.plain import Plain
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -15,7 +16,7 @@ DAY = 24 * HOUR
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Timeframe:
+class Timeframe(Plain):
     """Cut time into intervals of one length.
 
     ``micros`` is the length in microseconds, 0 for calendar months; ``shift`` is where the first interval

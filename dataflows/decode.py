@@ -8,9 +8,9 @@ from itertools import pairwise
 import msgspec
 import numpy as np
 
-from core.candle_fold import to_integers
 from core.continuity_in_time import SPACE
 from core.errors import IntegrityError, MalformedFrame, UserError
+from core.exact import to_integers
 from core.instruments import Instrument
 from core.quotes import QuoteBatch
 from core.records import Command, Kind, Listing, Mark, Quarantined, RecordBlock, Reread, Tick, VenueCandles

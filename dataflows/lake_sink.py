@@ -2,20 +2,18 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from core.candles import CandleBatch
-from core.klines import KlineBatch
-from core.mark_prices import MarkPriceBatch
-from core.quotes import QuoteBatch
 from core.trades import TradeBatch
+from dataflows.epoch_rows import EpochRows
 from dataflows.venue_rows import VenueBatch
 from storage.lake import LakeWriter
 
@@ -27,7 +25,6 @@ _SMALL = 20_000
 EPOCHS = 4
 """So many small epochs are committed together: each commit makes new files."""
 
-_TABLES = {QuoteBatch: "quotes", MarkPriceBatch: "mark_prices", KlineBatch: "venue_candles"}
 _Batch = TypeVar("_Batch", TradeBatch, CandleBatch, VenueBatch)
 
 
@@ -44,12 +41,6 @@ class LakeRows:
     candles: Sequence[CandleBatch]
     reached: int = -1
     told: Sequence[VenueBatch] = ()
-
-    @property
-    def last_offset(self) -> int:
-        """Give the largest offset that this tells of."""
-        batches = (*self.trades, *self.candles, *self.told)
-        return max([self.reached, *(int(batch.offset.max()) for batch in batches)])
 
 
 @dataclass(slots=True)
@@ -74,9 +65,10 @@ class Pending:
     """Hold the rows of the last epochs that are not known to be committed.
 
     They are the sink's state in the recovery store: who recovers from there commits them, unless the lake has them.
+    An earlier version has left them as they came.
     """
 
-    rows: Sequence[LakeRows]
+    rows: Sequence[EpochRows | LakeRows]
 
 
 class LakeSink(FixedPartitionedSink[LakeRows, Pending | None]):
@@ -131,25 +123,36 @@ class LakePartition(StatefulSinkPartition[LakeRows, Pending | None]):
         self._written = written
         self._background = background
         self._underway: Future[None] | None = None
-        self._committed: Mapping[str, int] = writer.offsets()
+        # What lies at or below is stored. Once an epoch has gone further, nothing below it comes any more.
+        self._skipped = dict(writer.offsets())
         self._rows: list[LakeRows] = []
-        self._ended: list[LakeRows] = []
-        self._committing: list[LakeRows] = []
+        self._ended: list[EpochRows] = []
+        self._committing: list[EpochRows] = []
         self._epochs = 0
 
     def adopt(self, pending: Pending) -> None:
         """Commit what another partition has left, unless the lake has it."""
-        # An earlier version has pickled rows without what the venue tells.
-        self.write_batch(
-            [LakeRows(r.feed, r.trades, r.candles, r.reached, getattr(r, "told", ())) for r in pending.rows]
-        )
-        self._ended, self._rows = self._rows, []
+        for rows in pending.rows:
+            if isinstance(rows, EpochRows):
+                after = self._skipped.get(rows.feed, -1)
+                if rows.last_offset > after:
+                    self._ended.append(rows.behind(after))
+            else:
+                # An earlier version has pickled rows without what the venue tells.
+                told = getattr(rows, "told", ())
+                self.write_batch([LakeRows(rows.feed, rows.trades, rows.candles, rows.reached, told)])
+        self._ended.extend(_gathered(self._rows))
+        self._rows = []
         self.finish()
+        self._skipped = dict(self._writer.offsets())
 
     def write_batch(self, values: list[LakeRows]) -> None:
         """Collect the rows that are not committed yet."""
         for rows in values:
-            after = self._committed.get(rows.feed, -1)
+            after = self._skipped.get(rows.feed)
+            if after is None:
+                self._rows.append(rows)
+                continue
             trades = _behind(rows.trades, after)
             candles = _behind(rows.candles, after)
             told = _behind(rows.told, after)
@@ -163,8 +166,12 @@ class LakePartition(StatefulSinkPartition[LakeRows, Pending | None]):
         to be done; what failed there fails a later epoch.
         """
         self._settle(wait=False)
-        self._ended.extend(_joined(self._rows))
+        ended = _gathered(self._rows)
+        self._ended.extend(ended)
         self._rows = []
+        for rows in ended:
+            if rows.reached > self._skipped.get(rows.feed, rows.reached):
+                del self._skipped[rows.feed]
         self._epochs += bool(self._ended)
         count = _count(self._ended)
         if self._background is None or count > _SMALL:
@@ -191,23 +198,21 @@ class LakePartition(StatefulSinkPartition[LakeRows, Pending | None]):
             self._underway, self._committing = None, []
             underway.result()
 
-    def _commit(self, rows: Sequence[LakeRows]) -> None:
-        trades = [batch.to_arrow() for one in rows for batch in one.trades]
-        candles = [batch.to_arrow() for one in rows for batch in one.candles]
-        told: dict[str, list[pa.RecordBatch]] = {}
-        for batch in (batch for one in rows for batch in one.told):
-            told.setdefault(_TABLES[type(batch)], []).append(batch.to_arrow())
+    def _commit(self, rows: Sequence[EpochRows]) -> None:
+        tables: dict[str, list[pa.RecordBatch]] = {"trades": [], "candles": []}
         reached: dict[str, int] = {}
         for one in rows:
             reached[one.feed] = max(one.last_offset, reached.get(one.feed, -1))
-        stored = self._writer.commit(trades, candles, reached, told)
+            for name, columns in one.tables.items():
+                tables.setdefault(name, []).append(columns.rows)
+        trades, candles = tables.pop("trades"), tables.pop("candles")
+        stored = self._writer.commit(trades, candles, reached, tables)
         self._written.trades += stored.pop("trades", 0)
         self._written.candles += sum(batch.num_rows for batch in candles)
         self._written.told = dict(Counter(self._written.told) + Counter(stored))
         self._written.commits += 1
         self._written.at = time.monotonic()
         self._written.reached = {**self._written.reached, **reached}
-        self._committed = {**self._committed, **reached}
 
 
 def _behind(batches: Sequence[_Batch], after: int) -> list[_Batch]:
@@ -221,38 +226,23 @@ def _behind(batches: Sequence[_Batch], after: int) -> list[_Batch]:
     return found
 
 
-def _joined(rows: Sequence[LakeRows]) -> list[LakeRows]:
-    """Give one item a feed, with what is alike in one batch.
-
-    A live epoch is thousands of batches of a few rows: each by itself is slow to pickle and slow to write.
-    """
-    feeds = dict.fromkeys(one.feed for one in rows)
-    return [
-        LakeRows(
+def _gathered(rows: Sequence[LakeRows]) -> list[EpochRows]:
+    """Give one item a feed."""
+    by_feed: dict[str, list[LakeRows]] = {}
+    for one in rows:
+        by_feed.setdefault(one.feed, []).append(one)
+    found = [
+        EpochRows.of(
             feed,
-            _alike([batch for one in rows if one.feed == feed for batch in one.trades]),
-            _alike([batch for one in rows if one.feed == feed for batch in one.candles]),
-            max(one.reached for one in rows if one.feed == feed),
-            _alike([batch for one in rows if one.feed == feed for batch in one.told]),
+            max(one.reached for one in parts),
+            [batch for one in parts for batch in one.trades if len(batch)],
+            [batch for one in parts for batch in one.candles if len(batch)],
+            [batch for one in parts for batch in one.told if len(batch)],
         )
-        for feed in feeds
+        for feed, parts in by_feed.items()
     ]
+    return [one for one in found if one.last_offset >= 0]
 
 
-def _alike(batches: Sequence[_Batch]) -> list[_Batch]:
-    groups: dict[tuple[str, ...], list[Any]] = {}
-    for batch in batches:
-        groups.setdefault(_kind(batch), []).append(batch)
-    return [type(parts[0]).concat(parts) for parts in groups.values()]
-
-
-def _kind(batch: TradeBatch | CandleBatch | VenueBatch) -> tuple[str, ...]:
-    if isinstance(batch, TradeBatch):
-        return batch.instrument, batch.id_space
-    if isinstance(batch, CandleBatch):
-        return batch.instrument, batch.timeframe, str(batch.revision)
-    return (type(batch).__name__,)
-
-
-def _count(rows: Sequence[LakeRows]) -> int:
-    return sum(len(batch) for one in rows for batch in (*one.trades, *one.candles, *one.told))
+def _count(rows: Sequence[EpochRows]) -> int:
+    return sum(map(len, rows))

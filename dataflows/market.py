@@ -4,7 +4,7 @@ Plain functions above (`decode`, `steps`, `decide`), their wiring here. Items ar
 of one instrument, because Bytewax's cost is per item; everything is keyed by feed first, by instrument then.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 
 from core.settings import CandleSettings, QuoteSettings
+from core.timeframes import BASE
 from dataflows.decide import History, Placed, decide
 from dataflows.decode import Arrivals, Decoder, Reached
 from dataflows.lake_sink import PARTITION, LakeRows, LakeSink
@@ -19,6 +20,7 @@ from dataflows.ledger_sink import PARTITION as LEDGER
 from dataflows.ledger_sink import LedgerSink
 from dataflows.source import JournalSource
 from dataflows.steps import Advanced, check_continuity, form_candles
+from dataflows.value_step import value_flat_map
 from dataflows.watch import Decide, Watch
 
 FLOW = "market"
@@ -42,19 +44,20 @@ def market(
     flow = Dataflow(FLOW)
     blocks = op.input("journal", flow, source)
     by_feed = op.key_on("by_feed", blocks, lambda block: block.feed)
-    decoded = op.stateful_flat_map("decode", by_feed, Decoder(feeds, quotes.interval_ms * 1_000))
+    decoded = value_flat_map("decode", by_feed, Decoder(feeds, quotes.interval_ms * 1_000))
     arrivals = op.filter_map("arrivals", decoded, _of_instrument)
     noted = op.filter_map("noted", decoded, lambda item: None if isinstance(item[1], Arrivals | Reached) else item)
     reached = op.filter_map("reached", decoded, _position)
-    checked = op.stateful_flat_map("continuity", arrivals, partial(check_continuity, lateness=lateness))
-    advanced = op.stateful_flat_map(
-        "candles", checked, partial(form_candles, timeframes=timeframes, lateness=lateness)
-    )
+    checked = value_flat_map("continuity", arrivals, partial(check_continuity, lateness=lateness))
+    advanced = value_flat_map("candles", checked, partial(form_candles, timeframes=timeframes, lateness=lateness))
     deciding: Decide = partial(decide, placed=placed, history=history)
     if watch is not None:
         advanced = op.inspect("watched", advanced, watch.advanced)
         deciding = watch.deciding(deciding)
-    outcomes = op.stateful_flat_map("strategies", advanced, deciding)
+    wanted = {BASE[1].name, *(one.timeframe.name for one in placed)}
+    closing = op.filter("closing", advanced, partial(_closes, timeframes=wanted))
+    # A user's strategy may change its memory in place after all: this one copies.
+    outcomes = op.stateful_flat_map("strategies", closing, deciding)
 
     op.output("lake", op.merge("lake_input", op.filter_map("lake_rows", advanced, _lake_rows), reached), lake)
     told = op.filter_map("told", advanced, lambda item: item[1] if _tells(item[1]) else None)
@@ -65,6 +68,13 @@ def market(
 
 def _of_instrument(item: tuple[str, Any]) -> tuple[str, Arrivals] | None:
     return (item[1].instrument, item[1]) if isinstance(item[1], Arrivals) else None
+
+
+def _closes(item: tuple[str, Advanced], timeframes: Collection[str]) -> bool:
+    advanced = item[1]
+    if advanced.larger or advanced.told is not None:
+        return True
+    return any(batch.timeframe in timeframes for batch in advanced.base if len(batch))
 
 
 def _lake_rows(item: tuple[str, Advanced]) -> tuple[str, LakeRows] | None:

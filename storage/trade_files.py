@@ -12,9 +12,9 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from core.candle_fold import to_integers
 from core.candle_kernel import SCALE
 from core.errors import IntegrityError, UserError
+from core.exact import to_integers
 from core.trades import TradeBatch
 from storage.recordings import unpacked
 from storage.trade_columns import Column, TradeColumns

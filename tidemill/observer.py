@@ -16,6 +16,8 @@ from tidemill.supervisor import Event, Supervisor
 
 _BOARD_SECONDS = 0.5
 _HEALTH_SECONDS = 2.0
+_SPARED = 20
+"""A look that takes long is taken rarely: so many times longer passes before the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,10 @@ class Observer:
 
     def _again(self, look: Callable[[], None], every: float) -> None:
         while True:
+            began = time.monotonic()
             look()
-            if self._over.wait(every):
+            # Hundreds of instruments take the market a while to tell, and meanwhile it folds no candles.
+            if self._over.wait(max(every, _SPARED * (time.monotonic() - began))):
                 return
 
     def _look_at_board(self) -> None:

@@ -6,9 +6,9 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
-from core.candle_fold import to_integers
 from core.candle_kernel import SCALE
 from core.errors import IntegrityError, UserError
+from core.exact import to_integers
 
 _WIDEST = 1e15
 _COARSEST = 1_000

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.candle_fold import CandleFold, flush, fold_trades, to_integers
+from core.candle_fold import CandleFold, flush, fold_trades
 from core.candles import EXACT, Candle, CandleBatch
 from core.errors import IntegrityError
+from core.exact import to_integers
 from core.timeframes import DAY, HOUR, MINUTE, SECOND, TIMEFRAMES
 from core.trades import TradeBatch
 
