@@ -7,8 +7,8 @@ from core.errors import TransientError, VenueError
 from exchanges.ccxt_frames import Row
 
 KEPT = 5_000
-ENOUGH = 20
-"""So many trades that came both ways show that both are told alike."""
+ENOUGH = 1_000
+"""So many trades that came both ways, and none between them that did not, show that both are told alike."""
 
 SETTLED_MS = 1_000
 """What is younger than this may still be on its way."""
@@ -28,7 +28,8 @@ class Heard:
     def __init__(self) -> None:
         self._known: dict[str, dict[str, tuple[int, float]]] = {}
         self._stretch: dict[str, tuple[int, int] | None] = {}
-        self._alike = 0
+        self._met: set[tuple[str, str]] = set()
+        self._alike = False
         self._differ = False
 
     def begin(self, symbol: str) -> None:
@@ -60,7 +61,7 @@ class Heard:
                 f"ccxt fetches the trades of {symbol} in another way than it watches them: by other ids, or sizes; "
                 "what is missing cannot be filled up from there"
             )
-        if stretch == (0, 0) or self._alike >= ENOUGH:
+        if stretch == (0, 0) or self._alike:
             return rows
         if stretch is None or not self._unambiguous(symbol, stretch, rows):
             raise TransientError(f"whether ccxt fetches the trades of {symbol} as it watches them is not known yet")
@@ -68,28 +69,32 @@ class Heard:
 
     def _unambiguous(self, symbol: str, stretch: tuple[int, int], rows: list[Row]) -> bool:
         """Say whether these trades are of a time that was watched and the same, or of a time that was not."""
-        known = self._known[symbol]
-        times = {time for time, _ in known.values()}
-        same = {row.id for row in rows if row.id in known and known[row.id][1] == _size(row.amount)}
-        return (
-            bool(same)
-            and rows[-1].timestamp <= stretch[1] + _LATE_MS
-            and not any(
-                row.id not in same and (row.timestamp in times or stretch[0] <= row.timestamp <= stretch[1])
-                for row in rows
-            )
+        times = {time for time, _ in self._known[symbol].values()}
+        same = self._same(symbol, rows)
+        if not rows or rows[-1].timestamp > stretch[1] + _LATE_MS:
+            return False
+        if not same and rows[-1].timestamp >= stretch[0]:
+            return False
+        return not any(
+            row.id not in same and (row.timestamp in times or stretch[0] <= row.timestamp <= stretch[1])
+            for row in rows
         )
+
+    def _same(self, symbol: str, rows: list[Row]) -> set[str]:
+        known = self._known[symbol]
+        return {row.id for row in rows if row.id in known and known[row.id][1] == _size(row.amount)}
 
     def _contradicts(self, symbol: str, stretch: tuple[int, int], rows: list[Row]) -> bool:
         known, fetched = self._known[symbol], {row.id for row in rows}
-        alike = sum(known.get(row.id, (0, 0.0))[1] == _size(row.amount) for row in rows)
+        same = self._same(symbol, rows)
         first, last = stretch[0], stretch[1] - SETTLED_MS
-        odd = sum(known.get(row.id, (0, 0.0))[1] != _size(row.amount) for row in rows if first < row.timestamp < last)
+        odd = sum(row.id not in same and first < row.timestamp < last for row in rows)
         if rows:
             low, high = max(first, rows[0].timestamp), min(last, rows[-1].timestamp)
             odd += sum(low < time < high and one not in fetched for one, (time, _) in known.items())
-        self._alike = max(self._alike, alike - odd * _TOLERATED)
-        return odd * _TOLERATED > alike + odd
+        self._met = set() if odd else self._met | {(symbol, one) for one in same}
+        self._alike = self._alike or len(self._met) >= ENOUGH
+        return odd * _TOLERATED > len(same) + odd
 
 
 def _size(text: str) -> float:

@@ -83,6 +83,8 @@ class CcxtRest(Rest):
             return answer
         # Beside the breaker: it is not the host that is at fault.
         page = msgspec.json.decode(answer, type=_Page)
+        if request.path == "older_trades" and not page.trades:
+            return answer
         return msgspec.json.encode({"trades": self.heard.sifted(page.symbol, page.trades)})
 
     async def close(self) -> None:

@@ -72,17 +72,17 @@ def volume_by_ms(trades, first, last):
 
 
 @pytest.mark.parametrize(
-    ("name", "exchange", "mended"),
+    ("name", "exchange", "mends"),
     [
         ("ccxt-binance", "binance", True),
         # Its REST goes back sixty trades of a spot market, no further.
-        ("ccxt-bybit", "bybit", None),
+        ("ccxt-bybit", "bybit", False),
         # Its REST tells fills one by one that its stream tells together.
         ("ccxt-okx", "okx", False),
     ],
 )
 def test_what_is_proven_is_the_truth_and_what_a_loss_hid_is_fetched_or_named(
-    tmp_path, served, monkeypatch, name, exchange, mended
+    tmp_path, served, monkeypatch, name, exchange, mends
 ):
     monkeypatch.setattr(rereads, "SETTLED_SECONDS", 2.5)
     settings, instruments = settings_for(tmp_path / "data", served, name, exchange)
@@ -95,7 +95,7 @@ def test_what_is_proven_is_the_truth_and_what_a_loss_hid_is_fetched_or_named(
 
         frames = len(recorded.of(Kind.FRAME))
         recorded.wait_for(lambda r: len(r.of(Kind.FRAME)) > frames + 3, 60)
-        if mended:
+        if mends:
             recorded.wait_for(lambda r: not holes_of(r.more().records, name), 60)
         else:
             time.sleep(4)
@@ -104,7 +104,7 @@ def test_what_is_proven_is_the_truth_and_what_a_loss_hid_is_fetched_or_named(
     assert [one.mark for one in marks[:3]] == ["connected", "lost", "connected"]
     assert set(marks[1].instruments) == set(found) == set(instruments)
     assert marks[1].cause.partition(":")[0] in ("closed_by_venue", "lost_connection")
-    assert mended is None or bool(holes_of(records, name)) is not mended
+    assert not mends or not holes_of(records, name)
     for instrument, got in found.items():
         stretches, _ = proven[instrument]
         for one in stretches:

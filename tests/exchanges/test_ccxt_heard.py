@@ -49,9 +49,11 @@ def test_until_then_no_more_than_was_watched_too():
     rows = fills(40)
     known = watched(rows[20:30])
     assert known.sifted(SYMBOL, rows) == rows[:30]
+    # What is older than the watch stands beside nothing.
+    assert known.sifted(SYMBOL, rows[:15]) == rows[:15]
 
 
-@pytest.mark.parametrize("page", [fills(40)[:5], [], [Row("9000", START + 60_000, "1", "1", "buy")]])
+@pytest.mark.parametrize("page", [[], [Row("9000", START + 60_000, "1", "1", "buy")]])
 def test_nothing_where_it_does_not_show(page):
     with pytest.raises(TransientError, match="not known yet"):
         watched(fills(40)[20:30]).sifted(SYMBOL, page)
@@ -84,8 +86,13 @@ def test_other_ids_are_another_way():
 
 
 def test_a_trade_in_fifty_that_the_watch_missed_is_no_other_way():
-    rows = fills(100)
-    assert watched([row for row in rows if row.id != "40"]).sifted(SYMBOL, rows)
+    rows = fills(ENOUGH + 200)
+    known = watched([row for row in rows if row.id != "40"])
+    with pytest.raises(TransientError):
+        known.sifted(SYMBOL, rows)
+    # Once it is known that both are told alike, it is only a trade that was missed.
+    known.sifted(SYMBOL, rows[100:])
+    assert known.sifted(SYMBOL, rows) == rows
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=60), st.integers(0, 30), st.integers(1, 120))
