@@ -70,6 +70,7 @@ def test_what_is_asked_and_what_is_answered(ask) -> None:
     assert packed == body
 
 
+CUT = gzip.compress(b"{}", mtime=0)[:-9]
 BOMB = gzip.compress(bytes(MAX_BODY + 1), mtime=0)
 
 
@@ -93,7 +94,7 @@ BOMB = gzip.compress(bytes(MAX_BODY + 1), mtime=0)
         (http("403 Forbidden", body=b'{"code":-2,"msg":"no"}'), VenueRefusal, "403: -2: no"),
         (http("400 Bad", body=b'{"code":"x","msg":[]}'), VenueError, "400: no words"),
         (http("200 OK", "Content-Encoding: gzip", body=b"not packed"), TransientError, ""),
-        (http("200 OK", "Content-Encoding: gzip", body=gzip.compress(b"{}", mtime=0)[:-9]), TransientError, "too early"),
+        (http("200 OK", "Content-Encoding: gzip", body=CUT), TransientError, "too early"),
         (http("200 OK", "Content-Encoding: gzip", body=BOMB), TransientError, "longer than 32 MiB"),
         (http("200 OK", "Content-Encoding: br", body=b"{}"), TransientError, "'br'"),
         (http("200 OK", body=b"{}" + b" " * MAX_BODY), TransientError, "longer than 32 MiB"),
