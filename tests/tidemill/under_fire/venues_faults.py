@@ -55,6 +55,7 @@ PLAYS: dict[str, Play] = {
     "in disorder": _again("reorder", within=7),
     "contradicted": lambda draw: [{"fault": "conflict", "every": 2.5, "times": 3, "at": draw.random(), "count": 3}],
     "garbage": _again("garbage"),
+    "garbage instead": _again("garbage", instead=True),
     "huge frame": lambda draw: [{"fault": "huge_frame", "size": 20_000_000, "at": draw.uniform(0, 3)}],
     "deep nesting": lambda draw: [{"fault": "deep_nesting", "at": draw.uniform(0, 3)}],
     "ended, announced": lambda draw: [{"fault": "cut_24h", "announced": True, "notice": 3, "at": draw.random()}],
@@ -83,7 +84,6 @@ HOLES: dict[str, Play] = {
     "skipped for ever": lambda draw: [
         {"fault": "skip", "at": draw.uniform(0, 3), "count": 5, "served": False, "instruments": ["SOL-USDT"]}
     ],
-    "garbage instead": _again("garbage", instead=True),
     "skipped while REST fails": lambda draw: [
         {"fault": "skip", "at": 1, "count": 5},
         {"fault": "status", "status": 429, "retry_after": 3, "at": 0, "for": 5},
