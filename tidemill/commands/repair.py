@@ -14,8 +14,10 @@ from dataflows.repair import GapRepair, Progress, RepairSummary
 from dataflows.repair import repair as run
 from storage.data_folder import DataFolder
 from tidemill.configuration import configured
+from tidemill.endpoint import HOST
 from tidemill.feeds import known_feeds
 from tidemill.folder import existing
+from tidemill.liveness import resolved, served_here, supervised
 from tidemill.stopping import refuse_stopped
 from tidemill.tables import count, table
 from tidemill.terminal import Report, progress
@@ -61,8 +63,14 @@ def repair(
 
 
 def _as_running(settings: Settings, folder: DataFolder) -> Settings:
-    """Give the settings with the feeds as they run: at the address of a simulator that has taken a free port."""
-    return settings.model_copy(update={"feeds": tuple(known_feeds(settings, folder).values())})
+    """Give the settings with the feeds as they run; the exchange on this machine at the port that it listens on."""
+    started = resolved(folder) if supervised(folder) else None
+    port = (started or settings).simulator.port
+    here = {"rest_url": f"http://{HOST}:{port}"} if port else {}
+    feeds = (
+        feed.model_copy(update=here) if served_here(feed) else feed for feed in known_feeds(settings, folder).values()
+    )
+    return settings.model_copy(update={"feeds": tuple(feeds)})
 
 
 def _watched(report: Report) -> Any:
