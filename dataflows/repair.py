@@ -192,7 +192,9 @@ class _Repair:
             if gap.missing == 0:
                 self._done.append(GapRepair(gap, "repaired"))
             elif gap.before_ts + AHEAD >= closed:
-                self._done.append(GapRepair(gap, "recent", why="its minutes are not closed yet: the recorder may still fetch it"))
+                self._done.append(
+                    GapRepair(gap, "recent", why="its minutes are not closed yet: the recorder may still fetch it")
+                )
             else:
                 gaps[gap.id_space].append(gap)
         for space, ready in gaps.items():
