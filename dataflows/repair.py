@@ -27,7 +27,7 @@ from dataflows.recorder.clock import wall_clock
 from dataflows.refill import Refill, bounds
 from dataflows.system import System, opened
 from exchanges.budgets import Budgets
-from exchanges.clients import rest_of
+from exchanges.clients import asked_by, rest_of
 from exchanges.rest import Rest
 from storage import lake
 from storage.data_folder import limits_path
@@ -244,7 +244,7 @@ class _Repair:
         raise Unanswered(self._left_alone[refill.rest], None)
 
     def _rest(self, source: Source) -> Rest:
-        asked = source.venue.exchange, source.venue.rest_url
+        asked = asked_by(source.venue)
         if asked not in self._rests:
             self._rests[asked] = rest_of(source.venue, budgets=self._budgets)
         return self._rests[asked]
