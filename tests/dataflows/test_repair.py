@@ -134,6 +134,7 @@ def test_who_is_busy_or_away_or_speaks_of_another_market_proves_nothing(place, e
     with pytest.raises(UserError, match="no instrument name"):
         repair(settings, instruments=["BTCUSDT"])
     monkeypatch.setattr(repairing, "_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(repairing, "TRIES", 2)
     with opened(settings, "busy", hold=False) as system, system.ledger.lease("trades of okx:BTC-USDT"):
         busy = repair(settings, instruments=["okx:BTC-USDT"])
     assert [one.outcome for one in busy.gaps] == ["busy", "busy"]

@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "dataflows"))
 from gapped import holes_at, market, put, records_of
 
 from core.settings import Settings
+from dataflows import repair as repairing
 from storage.data_folder import DataFolder
 from storage.ledger.server import serve
 from tidemill import cli
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.xdist_group("repair")
 def called(tmp_path, monkeypatch, capsys):
     """Call the command in a data folder whose server stays up; gives exit code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(repairing, "TRIES", 1)
 
     def call(*words, port=1):
         Path("tidemill.toml").write_text(
