@@ -1,5 +1,6 @@
 """What runs inside a component's process; each component loads only what it needs itself."""
 
+import os
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -14,6 +15,8 @@ from core.settings import Settings
 from storage.data_folder import DataFolder
 from tidemill.commands.table import load
 from tidemill.endpoint import Tell, listen
+
+_NICE = 10
 
 
 class Body(Protocol):
@@ -44,7 +47,7 @@ def body(component: str, settings: Settings, registry: CollectorRegistry, listen
     if component == "market":
         market = live.MarketComponent(settings, registry)
         return LiveBody(market, {"/board": market.board})
-    return LiveBody(live.ReviserComponent(settings, registry))
+    return BackgroundBody(live.ReviserComponent(settings, registry))
 
 
 class LiveBody:
@@ -54,6 +57,18 @@ class LiveBody:
         self.run = component.run
         self.health = component.health
         self.routes = routes or {}
+
+
+class BackgroundBody(LiveBody):
+    """Run one that can wait: what is live goes first where processors are few."""
+
+    def __init__(self, component: Any) -> None:
+        super().__init__(component)
+        self._run, self.run = component.run, self._yielding
+
+    def _yielding(self, stop: Event, on_ready: Callable[[], None]) -> None:
+        os.nice(_NICE)
+        self._run(stop, on_ready)
 
 
 class SimulatorBody:

@@ -110,6 +110,12 @@ def history(
             span *= 4
 
 
+def instruments(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """Give the instruments that have candles."""
+    with typed_errors():
+        return {name for (name,) in connection.execute("SELECT DISTINCT instrument FROM lake.candles").fetchall()}
+
+
 def last_authored(connection: duckdb.DuckDBPyConnection, instruments: Iterable[str]) -> dict[str, int]:
     """Give the start (µs, UTC) of each instrument's last minute of revision 0; none for those without."""
     names = ", ".join(quoted(name) for name in instruments)
