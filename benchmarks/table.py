@@ -28,10 +28,11 @@ def printed(rows: Sequence[Row]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def kept(page: str, machine: str, rows: Sequence[Row]) -> str:
+def kept(page: str, machine: str, rows: Sequence[Row], markers: tuple[str, str] = (BEGIN, END)) -> str:
     """Give the page with its table replaced; raise `ValueError` where the page lacks the two markers."""
-    before, _, rest = page.partition(BEGIN)
-    _, marker, after = rest.partition(END)
+    begin, end = markers
+    before, _, rest = page.partition(begin)
+    _, marker, after = rest.partition(end)
     if not marker:
-        raise ValueError(f"the page needs the lines {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n\n{machine}\n\n{printed(rows)}\n\n{END}{after}"
+        raise ValueError(f"the page needs the lines {begin} and {end}")
+    return f"{before}{begin}\n\n{machine}\n\n{printed(rows)}\n\n{end}{after}"
