@@ -92,8 +92,8 @@ def test_an_instrument_that_is_new_gets_its_past_first(tmp_path, venue):
         assert list(dict.fromkeys(recorded.ids())) == [*past, *sent]
         kinds = [record.kind for record in recorded.more().records]
         first_mark = kinds.index(Kind.MARK)
-        assert kinds[0] == Kind.CANDLES
-        assert set(kinds[1:first_mark]) == {Kind.TRADES}
+        assert kinds[:2] == [Kind.LISTING, Kind.CANDLES]
+        assert set(kinds[2:first_mark]) == {Kind.TRADES}
         candles = [decoded(record, VenueCandles) for record in recorded.of(Kind.CANDLES)]
         assert {(c.instrument, c.timeframe) for c in candles} == {(BTC, "1m")}
         starts = [row[0] for row in candles[0].rows]

@@ -62,7 +62,7 @@ def test_files_that_are_no_recording(stored, tmp_path: Path) -> None:
         ["replay", good, str(tmp_path / "half.gz"), "--venue", "binance"], ["half.gz", "copy it again"], code=(2,)
     )
     cases["frames of a venue that is not known"] = stored.case(
-        ["replay", good, "--venue", "okx"], ["unknown venue 'okx'", "Known: "]
+        ["replay", good, "--venue", "nowhere"], ["unknown venue 'nowhere'", "Known: "]
     )
     assert not stored.failures(tmp_path, cases)
 
