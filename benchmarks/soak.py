@@ -26,6 +26,7 @@ from core.settings import load
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+ABOUT = "Memory, lag and processor time of every process over the soak"
 MARKERS = "<!-- soak -->", "<!-- end of soak -->"
 _CONFIG = """
 data = "{data}"
@@ -200,7 +201,8 @@ def main() -> int:
     plot = DOCS / "soak.svg" if chosen.keep else chosen.csv.with_suffix(".svg")
     if chosen.keep:
         page = DOCS / "benchmarks.md"
-        page.write_text(kept(page.read_text("utf-8"), machine, found, MARKERS), "utf-8")
+        shown = f"{machine}\n\n![{ABOUT}](soak.svg)"
+        page.write_text(kept(page.read_text("utf-8"), shown, found, MARKERS), "utf-8")
     # In a process of its own: what was measured is not lost where nothing can draw it.
     subprocess.run([sys.executable, "-m", "benchmarks.soak_plot", chosen.csv, plot], cwd=ROOT, check=True)
     return 0 if all(row.met is not False for row in found) else 1
