@@ -79,6 +79,8 @@ timeframes = ["1m"]
 [[strategies]]
 name = "rsi"
 params = {{ length = 3, oversold = 45, overbought = 55 }}
+[journal]
+segment_bytes = 4_194_304
 [recorder]
 first_data_s = 3
 stale_s = 3
