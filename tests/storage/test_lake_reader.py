@@ -11,6 +11,7 @@ from core.errors import IntegrityError, UnknownName
 from core.timeframes import DAY, MINUTE, TIMEFRAMES
 from core.trades import TRADES_SCHEMA, TradeBatch
 from storage import lake
+from storage.lake import reader
 
 T = 1_723_161_600_000_000  # 2024-08-09T00:00:00Z
 BTC, ETH, DUO = "binance:BTC-USDT", "binance:ETH-USDT", "binance:DUO-USDT"
@@ -125,6 +126,9 @@ def test_history_is_the_last_candles_before_a_time(connection):
     assert starts("1h", T, 5) == []
     assert starts("1m", T + DAY, 0) == []
     assert lake.history(connection, "okx:BTC-USDT", "1h", T + DAY, 5) == []
+    known = reader.instruments(connection)
+    assert BTC in known
+    assert "okx:BTC-USDT" not in known
     with pytest.raises(UnknownName, match="did you mean '5m'"):
         lake.history(connection, BTC, "5min", T, 1)
 
