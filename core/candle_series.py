@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from core.candle_fold import CandleFold, Folded, flush, fold_trades
 from core.candles import Candle, CandleBatch
-from core.continuity import PROVING, Continued
+from core.continued import Continued
+from core.continuity import PROVING
 from core.exact import exactly
 from core.gaps import Coverage, DirtyMinute
 from core.id_ranges import Range

@@ -3,7 +3,8 @@
 from typing import TypeAlias
 
 from core import continuity, continuity_in_time
-from core.continuity import Continued, Continuity
+from core.continued import Continued
+from core.continuity import Continuity
 from core.continuity_in_time import SPACE, ContinuityInTime
 from core.records import Mark, Reread
 from core.trades import TradeBatch

@@ -7,10 +7,13 @@ trades are batched; runs of consecutive ids are only handled at one stroke becau
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
+import numpy as np
+
+from core.continued import Continued, Run
 from core.gaps import Coverage, Gap
-from core.id_ranges import Hole, Range, consecutive, rows_of, unknown
+from core.id_ranges import Hole, Range, consecutive, renumbered, rows_of, stretches, unknown
 from core.plain import Plain
 from core.records import Mark, Reread
 from core.timeframes import MINUTE
@@ -54,51 +57,26 @@ class Continuity(Plain):
         return self.newest - self.lateness
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Hold new trades with consecutive ids, and the newest ranges as they are with them."""
-
-    trades: TradeBatch
-    ranges: tuple[Range, ...]
-
-
-@dataclass(slots=True)
-class Continued:
-    """Collect what one call of `follow`, `pass_time` or `end` found.
-
-    ``healed`` are stretches of event time, (from, to) in µs, whose completeness may have changed; ``ranges`` are the
-    newest ones where they changed without a trade. ``conflicts`` are repetitions that say something else than the
-    trade that was taken; ``refused`` cannot be judged.
-    """
-
-    runs: list[Run] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
-    coverage: list[Coverage] = field(default_factory=list)
-    healed: list[tuple[int, int]] = field(default_factory=list)
-    duplicates: int = 0
-    refused: TradeBatch | None = None
-    conflicts: TradeBatch | None = None
-    ranges: tuple[Range, ...] | None = None
-
-
 def follow(state: Continuity, trades: TradeBatch) -> tuple[Continuity, Continued]:
     """Take trades in order of arrival: drop those known, find holes, fill holes."""
     found = Continued()
     merged = trades.id_space == "merged"
     firsts = trades.ids - trades.fills + 1 if merged else trades.ids
-    for low, high in consecutive(firsts, trades.ids):
-        first, last = int(firsts[low]), int(trades.ids[high - 1])
-        if first <= state.floor:
-            cut = rows_of(trades.ids, (low, high), first, min(last, state.floor), merged)[1]
-            found.refused = _join(found.refused, trades.take(slice(low, low + cut)))
-            low, first = low + cut, min(last, state.floor) + 1
-        for new_first, new_last in unknown(state.ranges, first, last):
-            begin, count = rows_of(trades.ids, (low, high), new_first, new_last, merged)
-            rows = trades if count == len(trades) else trades.take(slice(begin, begin + count))
-            state = _insert(state, new_first, new_last, rows, found)
-            found.runs.append(Run(rows, state.ranges[-PROVING:]))
-            state = _forget(_declare(state, found))
-        found.duplicates += high - low
+    for run in consecutive(firsts, trades.ids):
+        for low, high in _believed(state, trades, run, found):
+            first, last = int(firsts[low]), int(trades.ids[high - 1])
+            found.duplicates += high - low
+            if first <= state.floor:
+                cut = rows_of(trades.ids, (low, high), first, min(last, state.floor), merged)[1]
+                found.refused = _join(found.refused, trades.take(slice(low, low + cut)))
+                found.duplicates -= cut
+                low, first = low + cut, min(last, state.floor) + 1
+            for new_first, new_last in unknown(state.ranges, first, last):
+                begin, count = rows_of(trades.ids, (low, high), new_first, new_last, merged)
+                rows = trades if count == len(trades) else trades.take(slice(begin, begin + count))
+                state = _insert(state, new_first, new_last, rows, found)
+                found.runs.append(Run(rows, state.ranges[-PROVING:]))
+                state = _forget(_declare(state, found))
     found.duplicates -= sum(len(run.trades) for run in found.runs)
     return _claim(state, found), found
 
@@ -144,6 +122,20 @@ def end(state: Continuity) -> tuple[Continuity, Continued]:
     state = _declare(replace(state, holes=tuple(replace(h, due=0) for h in state.holes), due=0), found)
     found.coverage.extend(_coverage(state, r) for r in state.ranges)
     return state, found
+
+
+def _believed(
+    state: Continuity, trades: TradeBatch, run: tuple[int, int], found: Continued
+) -> Iterable[tuple[int, int]]:
+    """Give the parts of a run that can be what their ids say; set the others apart."""
+    if not state.ranges or int(trades.ids[run[0]]) > state.ranges[-1].last_id:
+        return (run,)
+    rows = slice(*run)
+    anew = renumbered(trades.ids[rows], trades.ts[rows], state.ranges[-1])
+    if not anew.any():
+        return (run,)
+    found.conflicts = _join(found.conflicts, trades.take(run[0] + np.flatnonzero(anew)))
+    return [(run[0] + low, run[0] + high) for low, high in stretches(~anew)]
 
 
 def _insert(state: Continuity, first: int, last: int, rows: TradeBatch, found: Continued) -> Continuity:

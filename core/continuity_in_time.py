@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from core.continuity import MOST_HOLES, PROVING, Continued, Run
+from core.continued import Continued, Run
+from core.continuity import MOST_HOLES, PROVING
 from core.gaps import Coverage, Gap
 from core.id_ranges import Hole, Range, unknown
 from core.records import Mark, Reread

@@ -8,6 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.plain import Plain
+from core.timeframes import SECOND
+
+ORDERLY = SECOND
+"""A venue numbers its trades in the order of their times, to within this (µs)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +85,17 @@ def unknown(ranges: tuple[Range, ...], first: int, last: int) -> list[tuple[int,
     if first <= last:
         pieces.append((first, last))
     return pieces
+
+
+def renumbered(ids: NDArray[np.int64], ts: NDArray[np.int64], newest: Range) -> NDArray[np.bool_]:
+    """Tell which rows have an id from within or before the ``newest`` range and happened after all of it.
+
+    Such an id was given to another trade before: the venue has begun anew to count. ``ts`` is µs; gives bool[n].
+    """
+    return (ids <= newest.last_id) & (ts > newest.last_ts + ORDERLY)
+
+
+def stretches(wanted: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Give where (from, to) the rows that are ``wanted`` follow one another."""
+    edges = np.flatnonzero(np.diff(wanted, prepend=False, append=False)).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))

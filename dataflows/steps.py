@@ -8,7 +8,7 @@ from core.candle_fold import CandleFold
 from core.candle_series import CandleSeries, Formed
 from core.candles import Candle, CandleBatch
 from core.completeness import Known
-from core.continuity import Continued
+from core.continued import Continued
 from core.gaps import Coverage, DirtyMinute, Gap
 from core.quotes import QuoteBatch
 from core.records import Mark, Quarantined, Reread, Tick, VenueCandles
@@ -136,6 +136,9 @@ def _refused(arrivals: Arrivals, continued: Continued) -> tuple[Quarantined, ...
         reason = f"a trade of {arrivals.instrument} is older than all that is remembered: import it"
         rows += set_aside(arrivals.feed, continued.refused, reason)
     if continued.conflicts is not None:
-        reason = f"a trade of {arrivals.instrument} came again and says something else: the first one is kept"
+        reason = (
+            f"a trade of {arrivals.instrument} has the id of another: it says something else or is much later; the "
+            "first one is kept"
+        )
         rows += set_aside(arrivals.feed, continued.conflicts, reason)
     return tuple(rows)

@@ -6,16 +6,17 @@ from hypothesis import strategies as st
 
 from core import continuity
 from core.continuity import Continuity, follow
+from core.timeframes import DAY
 from core.trades import TradeBatch
 
 NAME = "binance:LTC-USDT"
 STEP = 10_000
 
 
-def batch(ids):
+def batch(ids, later=0):
     ids = np.array(ids, dtype=np.int64)
     n = len(ids)
-    ts = 1_700_000_000_000_000 + ids * STEP
+    ts = 1_700_000_000_000_000 + ids * STEP + later
     return TradeBatch(
         NAME,
         "trade",
@@ -152,3 +153,20 @@ def test_more_holes_than_are_remembered_are_refused_not_guessed(monkeypatch):
     assert passed([found]) == [45]
     assert found.refused is not None
     assert found.refused.ids.tolist() == [11]
+
+
+@given(IDS, st.lists(st.integers(-40, 60), min_size=1, max_size=40))
+@settings(max_examples=200, deadline=None)
+def test_ids_that_begin_anew_are_set_apart_and_change_nothing(ids, again):
+    known, _ = run(ids, finish=False)
+    again = [number for number in again if number <= max(ids)]
+    state, found = follow(known, batch(again, later=DAY))
+    assert state == known
+    assert (found.conflicts.ids.tolist() if again else []) == again
+    assert (found.runs, found.gaps, found.duplicates) == ([], [], 0)
+    # What is really older or the same goes its way between them.
+    mixed = TradeBatch.concat([batch([5, 6], later=DAY), batch([7, 8, 9]), batch([10], later=DAY)])
+    state, found = follow(follow(Continuity(NAME, "trade", 0), batch([1, 8, 20]))[0], mixed)
+    assert passed([found]) == [7, 9]
+    assert found.duplicates == 1
+    assert found.conflicts.ids.tolist() == [5, 6, 10]

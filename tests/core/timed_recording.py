@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from core import continuity_in_time
-from core.continuity import Continued
+from core.continued import Continued
 from core.continuity_in_time import SPACE, ContinuityInTime
 from core.gaps import Gap
 from core.records import Mark, Reread
