@@ -1,8 +1,8 @@
 """The venue's own candles: which of the versions that it tells is the last one; a pure function.
 
 Where the venue says that a candle is closed, that version counts. Where it does not, a candle is closed by a later
-one of the same instrument and timeframe, in the version that was told last; what a lost connection has left half
-told is no candle.
+one of the same instrument and timeframe, in its last version; what a lost connection, or a frame that cannot be read,
+has left half told is no candle. Versions may arrive twice or out of order: a candle only grows.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,7 +35,8 @@ def close_klines(
 ) -> tuple[OpenKlines, KlineBatch | None]:
     """Take what the records of a block told, and its connection marks with their offsets, both ascending.
 
-    A candle that is told again as it was is left out.
+    A candle that is told again as it was is left out; one that was closed too early, its last version being slow to
+    come, is given again.
     """
     lost = [(offset, mark) for offset, mark in marks if mark.mark in ("lost", "ended")]
     if not told and not (lost and state.open):
@@ -47,7 +48,7 @@ def close_klines(
         while lost and lost[0][0] < one.offset:
             _forget(waiting, lost.pop(0)[1])
         key = one.message.instrument, one.message.timeframe
-        found = _closed_by(waiting, key, one)
+        found = _closed_by(waiting, closed, key, one)
         if found is None:
             continue
         row = _row(found)
@@ -61,21 +62,33 @@ def close_klines(
     return OpenKlines(waiting, closed), batch
 
 
-def _closed_by(waiting: dict[_Key, Told[Kline]], key: _Key, told: Told[Kline]) -> Told[Kline] | None:
+def _closed_by(
+    waiting: dict[_Key, Told[Kline]], closed: Mapping[_Key, ClosedKline], key: _Key, told: Told[Kline]
+) -> Told[Kline] | None:
     kline = told.message
     if kline.closed is not None:
         return told if kline.closed else None
     before = waiting.get(key)
-    if before is None or kline.start == before.message.start:
+    if before is None or (kline.start == before.message.start and _follows(kline, before.message)):
         waiting[key] = told
         return None
     if kline.start > before.message.start:
         waiting[key] = told
         return before
-    # An older candle: the venue tells the past anew, as after subscribing, unless this one was only slow to come.
-    if kline.sent >= before.message.sent:
-        waiting[key] = told
+    if kline.start < before.message.start:
+        if kline.sent >= before.message.sent:
+            # The venue tells the past anew, as after subscribing.
+            waiting[key] = told
+            return None
+        last = closed.get(key)
+        if last is not None and last.start == kline.start and Decimal(kline.volume) > last.volume:
+            return told
     return None
+
+
+def _follows(kline: Kline, before: Kline) -> bool:
+    """Tell whether one version of a candle is later than another; some venues do not tell when they sent them."""
+    return kline.sent >= before.sent and Decimal(kline.volume) >= Decimal(before.volume)
 
 
 def _forget(waiting: dict[_Key, Told[Kline]], mark: Mark) -> None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TypeAlias, TypeVar
 
 import msgspec
@@ -15,6 +16,7 @@ from core.quotes import QuoteBatch
 from core.records import Kind, Mark, Quarantined, RecordBlock
 from core.timeframes import HOUR
 from dataflows.conflate import Conflation, conflate
+from dataflows.unreadable import BREAK
 from dataflows.venue_klines import OpenKlines, close_klines
 from exchanges import bounds
 from exchanges.decode import Decoded, Told
@@ -57,6 +59,7 @@ class Heard:
     quotes: list[QuoteBatch] = field(default_factory=list)
     klines: list[Told[Kline]] = field(default_factory=list)
     mark_prices: list[Told[MarkPrice]] = field(default_factory=list)
+    unreadable: list[int] = field(default_factory=list)
 
     def take(self, decoded: Decoded) -> None:
         """Add what some of the block's frames tell."""
@@ -64,6 +67,7 @@ class Heard:
             self.quotes.append(decoded.quotes)
         self.klines.extend(decoded.klines)
         self.mark_prices.extend(decoded.mark_prices)
+        self.unreadable.extend(one.offset for one in decoded.malformed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,8 @@ def tell(state: VenueState, block: RecordBlock, heard: Heard, interval: int) -> 
     ends = [offset - block.first_offset for offset, mark in marks if mark.mark == "ended"]
     ended = np.array(ends, np.int64) if ends else _NONE
     conflation, conflated = conflate(state.conflation, block, quotes, priced, interval, ended)
-    candles, closed = close_klines(state.klines, klines, marks)
+    breaks = sorted([*marks, *((offset, BREAK[0]) for offset in heard.unreadable)], key=itemgetter(0))
+    candles, closed = close_klines(state.klines, klines, breaks)
     told = [batch for batch in (conflated.quotes, conflated.mark_prices, closed) if batch is not None]
     if conflation is not state.conflation or candles is not state.klines or prices is not state.prices:
         state = VenueState(conflation, candles, prices)

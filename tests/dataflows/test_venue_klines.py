@@ -15,11 +15,11 @@ T0 = 1_736_121_600_000_000
 BTC, ETH = "deribit:BTC-USD-PERP", "deribit:ETH-USD-PERP"
 
 
-def told(offset, minute, close, closed=None, sent=None, name=BTC):
+def told(offset, minute, close, closed=None, sent=None, name=BTC, volume="2.50"):
     start = T0 + minute * MINUTE
     sent = T0 + offset if sent is None else sent
     prices = ("1", "9", "1", str(close))
-    kline = Kline(name, "1m", start, sent, *prices, "2.50", None, None, None, None, None, None, closed)
+    kline = Kline(name, "1m", start, sent, *prices, volume, None, None, None, None, None, None, closed)
     return Told(offset, T0 + offset, kline)
 
 
@@ -73,6 +73,16 @@ def test_the_past_told_anew_is_taken_and_what_was_slow_to_come_is_not():
     assert worked_off(events) == [(1, 0, 2.0), (3, 1, 3.0)]
     again = [told(0, 5, 2), *(told(1 + n, n, n + 1) for n in range(7))]
     assert [(minute, close) for _, minute, close in worked_off(again)] == [(n, n + 1.0) for n in range(6)]
+
+
+def test_a_version_that_comes_again_or_late_does_not_take_the_place_of_a_later_one():
+    again = [told(0, 0, 2), told(1, 0, 3), told(2, 0, 2, sent=T0), told(3, 1, 4)]
+    assert worked_off(again) == [(3, 0, 3.0)]
+    # Not every venue tells when it sent one; but a candle's volume only grows.
+    untimed = [told(0, 0, 2), told(1, 0, 3, volume="3"), told(2, 0, 2), told(3, 1, 4)]
+    assert worked_off(untimed) == [(3, 0, 3.0)]
+    late = [told(0, 0, 2), told(2, 1, 4), told(3, 0, 3, sent=T0 + 1, volume="3"), told(4, 1, 5), told(5, 2, 1)]
+    assert worked_off(late) == [(2, 0, 2.0), (3, 0, 3.0), (5, 1, 5.0)]
 
 
 events = st.lists(

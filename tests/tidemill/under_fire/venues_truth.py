@@ -28,7 +28,8 @@ Trade = tuple[int, float, float, int]
 _STORED = "SELECT trade_id, epoch_us(ts), price, size, side FROM lake.trades WHERE instrument = ?"
 _TOLD = """
 SELECT epoch_us(start), open, high, low, close, volume FROM lake.venue_candles
-WHERE instrument = ? AND timeframe = '1m' ORDER BY start"""
+WHERE instrument = ? AND timeframe = '1m'
+QUALIFY row_number() OVER (PARTITION BY start ORDER BY received DESC) = 1 ORDER BY start"""
 _COLUMNS = ("open", "high", "low", "close", "volume", "quote_volume", "trade_count", "taker_buy_volume")
 _MINUTES = """
 SELECT epoch_us(start), open, high, low, close, volume, quote_volume, trade_count, taker_buy_volume, complete
