@@ -56,7 +56,7 @@ class StaleStreams:
         for stream in sorted(silent, key=lambda one: self._acquitted.get(one, 0))[:MOST_ASKED]:
             if not await self._is_dead(session, stream):
                 self._acquitted[stream] = self._acquitted.get(stream, 0) + 1
-            elif self._revive(session, stream):
+            elif self._revive(session, stream, silent):
                 revived = True
             else:
                 break
@@ -69,8 +69,11 @@ class StaleStreams:
         wanted = stream in self._streams() and not session.ending
         return wanted and stream in self._sink.silent((stream,))
 
-    def _revive(self, session: Session, stream: str) -> bool:
-        """Subscribe the stream anew, and tell; False where the connection was given up instead."""
+    def _revive(self, session: Session, stream: str, silent: tuple[str, ...]) -> bool:
+        """Subscribe the stream anew, and tell; False where the connection was given up instead.
+
+        Where one has died, others that are ``silent`` may have: nothing proves any longer that they are only quiet.
+        """
         times = self._found[stream] = self._found.get(stream, 0) + 1
         now = asyncio.get_running_loop().time()
         if times > 1 and now >= self._reconnected + RECONNECT_SECONDS:
@@ -78,7 +81,10 @@ class StaleStreams:
             session.fail(f"silence: {stream} alone stays silent")
             return False
         _log.warning("stream_silent", link=self._name, stream=stream, times=times)
+        doubted: tuple[str, ...] = (stream,)
         if times & (times - 1) == 0:
             session.ask_anew(stream)
-        self._sink.interrupted(self._name, f"silence: {stream} alone", (stream,))
+            carried = self._streams()
+            doubted += tuple(one for one in silent if one != stream and one in carried)
+        self._sink.interrupted(self._name, f"silence: {stream} alone", doubted)
         return True

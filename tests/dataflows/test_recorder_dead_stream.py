@@ -9,13 +9,13 @@ from scripted_venue import ScriptedVenue
 
 from exchanges import stale_streams
 
-BTC, ETH = "simulated:BTC-USDT", "simulated:ETH-USDT"
+BTC, ETH, SOL = "simulated:BTC-USDT", "simulated:ETH-USDT", "simulated:SOL-USDT"
 NEVER_SENT = range(1, 1_000_000)
 
 
 @pytest.fixture
 def venue():
-    with ScriptedVenue(("BTCUSDT", "ETHUSDT")) as venue:
+    with ScriptedVenue(("BTCUSDT", "ETHUSDT", "SOLUSDT")) as venue:
         yield venue
 
 
@@ -40,3 +40,23 @@ def test_a_stream_that_died_among_living_ones_is_marked_and_its_trades_are_fetch
         assert lost.cause.startswith("silence: ethusdt@trade alone")
         assert (back.mark, back.instruments) == ("connected", (ETH,))
         venue.wait_for(lambda v: v.subscribed == {"btcusdt@trade", "ethusdt@trade"})
+
+
+def test_where_one_stream_died_those_that_only_seem_quiet_are_doubted_too(tmp_path, venue, monkeypatch):
+    monkeypatch.setattr(stale_streams, "ON_ITS_WAY_SECONDS", 0.2)
+    settings = settings_of(tmp_path, venue.urls, (BTC, ETH, SOL), first_data_s=0.5, stale_s=0.5)
+    with recording(settings), Recorded(settings) as recorded:
+        venue.wait_for(lambda v: len(v.subscribed) == 3)
+        venue.publish(5, "ETHUSDT")
+        venue.publish(5, "SOLUSDT")
+        recorded.wait_for(lambda r: len(r.ids("ETHUSDT")) == len(r.ids("SOLUSDT")) == 5)
+        venue.publish(20, "ETHUSDT", hidden=NEVER_SENT)
+
+        def marked(recorded):
+            venue.publish(1)
+            return any(mark.mark == "lost" for mark in recorded.marks())
+
+        recorded.wait_for(marked)
+        _, lost, back = recorded.marks()[:3]
+        assert (lost.mark, lost.instruments) == ("lost", (ETH, SOL))
+        assert (back.mark, back.instruments) == ("connected", (ETH, SOL))
