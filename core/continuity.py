@@ -73,6 +73,13 @@ def follow(state: Continuity, trades: TradeBatch) -> tuple[Continuity, Continued
                 low, first = low + cut, min(last, state.floor) + 1
             for new_first, new_last in unknown(state.ranges, first, last):
                 begin, count = rows_of(trades.ids, (low, high), new_first, new_last, merged)
+                if merged:
+                    # Part of a merged row cannot be taken: what of it is unknown stays a hole, for REST to fill.
+                    if count and firsts[begin] < new_first:
+                        begin, count = begin + 1, count - 1
+                    if count == 0:
+                        continue
+                    new_first, new_last = int(firsts[begin]), int(trades.ids[begin + count - 1])
                 rows = trades if count == len(trades) else trades.take(slice(begin, begin + count))
                 state = _insert(state, new_first, new_last, rows, found)
                 found.runs.append(Run(rows, state.ranges[-PROVING:]))

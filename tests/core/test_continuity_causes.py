@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import continuity
+from core.continued import Continued
 from core.continuity import Continuity
 from core.gaps import Gap
 from core.records import Mark, Reread
@@ -111,6 +112,33 @@ def test_merged_rows_cover_every_id_that_they_stand_for(sizes: list[int], data: 
     missing = {i for h in state.holes for i in range(h.first_id, h.last_id + 1)}
     inner = [n for n in dropped if kept and kept[0] < n < kept[-1]]
     assert missing == {i for n in inner for i in range(lasts[n] - sizes[n] + 1, lasts[n] + 1)}
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=12), st.data())
+def test_merged_rows_and_single_fills_of_the_same_orders_never_count_a_fill_twice(
+    sizes: list[int], data: st.DataObject
+) -> None:
+    lasts = np.cumsum(sizes).tolist()
+    orders = list(zip(lasts, sizes, strict=True))
+    fills = [(number, 1) for number in range(1, lasts[-1] + 1)]
+    told = data.draw(st.lists(st.sampled_from([*orders, *fills]), max_size=30))
+    batches = data.draw(st.lists(st.integers(1, 6), min_size=len(told), max_size=len(told)))
+    state, taken = Continuity(NAME, "merged", 0), list[int]()
+    while told:
+        size = batches.pop()
+        part, told = told[:size], told[size:]
+        state, found = continuity.follow(state, rows([one[0] for one in part], [one[1] for one in part]))
+        taken += _stood_for(found)
+    state, found = continuity.follow(state, rows([one[0] for one in fills], [1] * len(fills)))
+    taken += _stood_for(found)
+    assert sorted(taken) == list(range(1, lasts[-1] + 1))
+    assert [(r.first_id, r.last_id) for r in state.ranges] == [(1, lasts[-1])]
+
+
+def _stood_for(found: Continued) -> list[int]:
+    counted = [pair for run in found.runs for pair in zip(run.trades.ids, run.trades.fills, strict=True)]
+    return [number for last, count in counted for number in range(int(last) - int(count) + 1, int(last) + 1)]
 
 
 def test_a_batch_of_merged_rows_is_one_run() -> None:
