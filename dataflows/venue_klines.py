@@ -38,7 +38,8 @@ def close_klines(
     A candle that is told again as it was is left out; one that was closed too early, its last version being slow to
     come, is given again.
     """
-    lost = [(offset, mark) for offset, mark in marks if mark.mark in ("lost", "ended")]
+    # A connection that comes up says as well that one is gone: a recorder that was killed could not tell.
+    lost = [(offset, mark) for offset, mark in marks if mark.mark != "resubscribed"]
     if not told and not (lost and state.open):
         return state, None
     waiting, closed = dict(state.open), dict(state.closed)
@@ -92,7 +93,8 @@ def _follows(kline: Kline, before: Kline) -> bool:
 
 
 def _forget(waiting: dict[_Key, Told[Kline]], mark: Mark) -> None:
-    for key in [key for key in waiting if mark.instruments is None or key[0] in mark.instruments]:
+    # Marks name the instruments whose trades a connection carries; one that carries candles alone names none.
+    for key in [key for key in waiting if not mark.instruments or key[0] in mark.instruments]:
         del waiting[key]
 
 

@@ -65,7 +65,11 @@ def test_what_a_lost_connection_has_left_half_told_is_no_candle():
     assert worked_off([told(0, 0, 2), (1, Mark("lost")), told(2, 4, 3)]) == []
     # Told again after it, it is one.
     assert worked_off([told(0, 0, 2), (1, Mark("lost")), told(2, 0, 5), told(3, 1, 3)]) == [(3, 0, 5.0)]
-    assert worked_off([told(0, 0, 2), (1, Mark("connected")), told(2, 1, 3)]) == [(2, 0, 2.0)]
+    # Who was killed could not tell that the connection went; the next one does.
+    assert worked_off([told(0, 0, 2), (1, Mark("connected")), told(2, 1, 3)]) == []
+    assert worked_off([told(0, 0, 2), (1, Mark("resubscribed")), told(2, 1, 3)]) == [(2, 0, 2.0)]
+    # A connection that carries no trades names no instrument.
+    assert worked_off([told(0, 0, 2), (1, Mark("lost", "c", "cut", ())), told(2, 1, 3)]) == []
 
 
 def test_the_past_told_anew_is_taken_and_what_was_slow_to_come_is_not():
