@@ -63,6 +63,8 @@ class Asked:
     to be asked for again in parts, so that one that is gone does not take the others down. Where the venue answers
     that message stream by stream, those are refused for which no answer is left. ``whole`` says that a message has
     one answer; else the first such answer shows it, and a refusal before that waits for what comes next.
+
+    A refusal that passes decides nothing about streams: to ask for them in parts is what the venue cannot bear now.
     """
 
     def __init__(self, whole: bool = False) -> None:
@@ -81,11 +83,16 @@ class Asked:
         self._questions.clear()
 
     def answered(self, message: Ack | ErrorReply, now: float) -> list[Verdict] | None:
-        """Take an answer; None where it is of nothing that was asked. ``now`` is seconds of any clock."""
+        """Take an answer; None where it is of nothing that was asked, or passes: then it is about the connection.
+
+        ``now`` is seconds of any clock.
+        """
         if isinstance(message, Ack):
             if message.streams is None or len(message.streams) != 1:
                 return self._whole_accepted(message.streams)
             return self._one_accepted(message.streams, now)
+        if message.passing:
+            return None
         words = f"{message.code}: {' '.join(message.message[:160].split())}"
         if message.streams is None:
             return self._something_refused(words, now)

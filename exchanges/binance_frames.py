@@ -13,13 +13,20 @@ from exchanges import binance_streams, bounds
 from exchanges import binance_wire as wire
 from exchanges.json_names import refuse_repeated_names
 from exchanges.messages import Ack, ErrorReply, IdSpace, Kline, MarkPrice, Message, Quote, Shutdown, Trade
+from exchanges.passing_words import passing
 
 InstrumentOf: TypeAlias = Callable[[str], Instrument]
 """Gives the instrument of a symbol or raises `MalformedFrame`."""
 
+_PASSING = frozenset({-1000, -1001, -1003, -1006, -1007, -1008})
+
 
 def read(frame: bytes, received_at: int, instrument_of: InstrumentOf) -> list[Message]:
-    """Read a frame; raise `MalformedFrame`, `msgspec.MsgspecError`, `ValueError` or `RecursionError`."""
+    """Read a frame; raise `MalformedFrame`, `msgspec.MsgspecError`, `ValueError` or `RecursionError`.
+
+    Refusals that pass: -1000 (unknown error), -1001 (internal error), -1003 (too many requests), -1006 and -1007 (no
+    answer in time), -1008 (overload), and those whose words say so. Source: binance-spot-api-docs, errors.md.
+    """
     # The decoder does not look into members that it passes over: neither at their text nor for repetitions.
     text = str(frame, "utf-8")
     head, body, stream = msgspec.json.decode(text, type=wire.Head), frame, None
@@ -67,11 +74,14 @@ def _nothing_of_many(stream: str, body: bytes) -> list[Message]:
 def _reply(head: wire.Head, body: bytes) -> Message:
     if head.error is not UNSET:
         reply = msgspec.json.decode(body, type=wire.RefusalReply)
-        return ErrorReply(reply.error.code, reply.error.msg, reply.id)
+        return _refused(reply.error, reply.id)
     if head.code is not UNSET:
-        refusal = msgspec.json.decode(body, type=wire.Refusal)
-        return ErrorReply(refusal.code, refusal.msg)
+        return _refused(msgspec.json.decode(body, type=wire.Refusal), None)
     return Ack(msgspec.json.decode(body, type=wire.Reply).id)
+
+
+def _refused(refusal: wire.Refusal, number: int | str | None) -> ErrorReply:
+    return ErrorReply(refusal.code, refusal.msg, number, passing=refusal.code in _PASSING or passing(refusal.msg))
 
 
 def _trade(body: bytes, received_at: int, instrument_of: InstrumentOf, refined: str) -> Message:

@@ -22,10 +22,15 @@ InstrumentOf: TypeAlias = Callable[[str], Instrument]
 
 _T = TypeVar("_T")
 _HEARTBEAT = b"pong"
+_PASSING = frozenset({30006, 30007})
 
 
 def read(frame: bytes, kind: str, instrument_of: InstrumentOf) -> list[Message]:
-    """Read a frame of one type of instruments (``SPOT``); raise `MalformedFrame` and nothing else."""
+    """Read a frame of one type of instruments (``SPOT``); raise `MalformedFrame` and nothing else.
+
+    Refusals that pass: 30006 (request too many) and 30007 (request over limit, connection close). Source: Bitget API,
+    error codes of the WebSocket.
+    """
     if frame == _HEARTBEAT:
         return []
     head = read_json(frame, wire.Head, "a frame of Bitget")
@@ -50,7 +55,7 @@ def _event(head: wire.Head, event: str, kind: str) -> Message:
             raise MalformedFrame("an error without a code")
         arg = bitget_streams.named(head.msg) if head.arg is UNSET else head.arg
         code = number_texts.whole(str(head.code), "code")
-        return ErrorReply(code, head.msg, None, (bitget_streams.stream(arg),) if arg else None)
+        return ErrorReply(code, head.msg, None, (bitget_streams.stream(arg),) if arg else None, code in _PASSING)
     if event in ("subscribe", "unsubscribe") and head.arg is not UNSET:
         return Ack(None, (_accepted(head.arg, kind),))
     raise MalformedFrame(f"unknown event {event[:40]!r}")

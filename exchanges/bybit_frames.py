@@ -16,6 +16,7 @@ from exchanges.json_names import refuse_repeated_names
 from exchanges.klines_check import check_kline
 from exchanges.messages import Ack, ErrorReply, Kline, MarkPrice, Message, Quote, Trade
 from exchanges.number_texts import whole
+from exchanges.passing_words import passing
 from exchanges.text_ids import text_id
 
 InstrumentOf: TypeAlias = Callable[[str], Instrument]
@@ -34,7 +35,11 @@ _MAX_WORDS = 1000
 
 
 def read(frame: bytes, instrument_of: InstrumentOf) -> list[Message]:
-    """Read a frame; raise `MalformedFrame` where it is none of Bybit v5's, and nothing else."""
+    """Read a frame; raise `MalformedFrame` where it is none of Bybit v5's, and nothing else.
+
+    A refusal has no code, only words: they tell one that passes (``Internal server error``). Source:
+    bybit-exchange/docs, v5 WebSocket, connect.
+    """
     try:
         return _read(frame, instrument_of)
     except (msgspec.MsgspecError, UnicodeError) as error:
@@ -79,7 +84,7 @@ def _answer(head: wire.Head) -> list[Message]:
     if named and "already subscribed" in head.ret_msg:
         # The stream comes; but nothing else of its request was taken in.
         return [Ack(number, named)]
-    return [ErrorReply(0, head.ret_msg, number, named or None)]
+    return [ErrorReply(0, head.ret_msg, number, named or None, passing(head.ret_msg))]
 
 
 def _same(symbol: str, topic_symbol: str) -> None:

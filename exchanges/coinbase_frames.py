@@ -14,6 +14,7 @@ from core.instruments import Instrument
 from exchanges import bounds, moments
 from exchanges.json_payload import read_json
 from exchanges.messages import Ack, ErrorReply, Message, Quote, Trade
+from exchanges.passing_words import passing
 
 InstrumentOf: TypeAlias = Callable[[str], Instrument]
 """Gives the instrument of a product or raises `MalformedFrame`."""
@@ -70,11 +71,16 @@ class Error(Struct, frozen=True, tag_field="type", tag="error"):
     reason: str = ""
 
 
+_ENDINGS = frozenset({"ErrSlowConsume", "ErrSlowRead"})
 _FRAME = Match | LastMatch | Ticker | Heartbeat | Subscriptions | Error
 
 
 def read(frame: bytes, instrument_of: InstrumentOf) -> list[Message]:
-    """Read a frame; raise `MalformedFrame` and nothing else."""
+    """Read a frame; raise `MalformedFrame` and nothing else.
+
+    An error has no code, only words: they tell one that passes (``rate limit exceeded``). ErrSlowConsume and
+    ErrSlowRead say why the connection ends, and refuse nothing.
+    """
     told: object = read_json(frame, _FRAME, "a frame of Coinbase")  # type: ignore[arg-type]
     match told:
         case Match():
@@ -85,7 +91,8 @@ def read(frame: bytes, instrument_of: InstrumentOf) -> list[Message]:
             # It names what was taken in before, too, and not what an unsubscription took out.
             return [Ack(None)]
         case Error():
-            return [ErrorReply(0, f"{told.message}: {told.reason}" if told.reason else told.message)]
+            words = f"{told.message}: {told.reason}" if told.reason else told.message
+            return [ErrorReply(0, words, passing=told.message in _ENDINGS or passing(words))]
     return []
 
 

@@ -41,6 +41,7 @@ RESOLUTIONS = {
 
 _TIMEFRAMES = {resolution: name for name, resolution in RESOLUTIONS.items()}
 _INTERVALS = frozenset({"100ms", "raw", "agg2"})
+_PASSING = frozenset({10028, 10040, 10041, 10047, 10066, 11051, 11094, 13028, 13888})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,12 @@ class _Told:
 
 
 def read(frame: bytes, received_at: int, instrument_of: InstrumentOf) -> list[Message]:
-    """Read a frame; raise `MalformedFrame` and nothing else."""
+    """Read a frame; raise `MalformedFrame` and nothing else.
+
+    Refusals that pass: 10028 and 10066 (too many requests), 10040 (retry), 10041 (settlement in progress), 10047
+    (queue full), 11051 (maintenance), 11094 (internal error), 13028 (temporarily unavailable), 13888 (timed out).
+    Source: docs.deribit.com, RPC error codes.
+    """
     try:
         return _read(frame, received_at, instrument_of)
     except (msgspec.MsgspecError, UnicodeError) as error:
@@ -97,7 +103,8 @@ def _refused(head: wire.Head) -> Message:
     if head.error is UNSET:
         raise MalformedFrame("neither a notification nor a reply")
     refusal, number = msgspec.json.decode(head.error, type=wire.Refusal), _number(head)
-    return ErrorReply(refusal.code, _words(refusal), number, streams=() if number == OURS else None)
+    streams = () if number == OURS else None
+    return ErrorReply(refusal.code, _words(refusal), number, streams, refusal.code in _PASSING)
 
 
 def _number(head: wire.Head) -> int | str | None:

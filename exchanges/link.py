@@ -27,6 +27,9 @@ _log = structlog.get_logger(__name__)
 _CONNECTING = 10.0
 _GOODBYE = 5.0
 _STOPPING = 1.0
+PATIENT_TIMES = 8
+"""Of connections in a row that brought data, so many may end with a refusal that passes; then it is of a stream."""
+
 _RENEWED = (0.9, 0.97)
 """Shares of a connection's lifetime between which it is renewed, so that many links do not do it at once."""
 
@@ -53,7 +56,9 @@ class LinkHealth:
 class Link:
     """Keep the streams of one `Connection` coming into a sink.
 
-    What the venue refuses is forgotten and told, and the rest stays. A link whose last stream has gone keeps its
+    What the venue refuses is forgotten and told, and the rest stays. Where it says that its refusal passes, all is
+    asked for again on another connection, after the back-off; unless connection after connection brings data and such
+    a refusal: then it is that of a stream, which is not to take the others down for ever. A link whose last stream has gone keeps its
     connection for as long as the venue does, and opens none before it is given streams again. All links to one
     address share ``attempts``. ``name`` is what the sink is told; without it, the venue and the path of the address.
     ``dial`` opens connections; without it, websockets of our own.
@@ -86,7 +91,7 @@ class Link:
         self._retiring: set[asyncio.Task[None]] = set()
         self._state: State = "stopped"
         self._since = time.monotonic()
-        self._tried = self._failures = 0
+        self._tried = self._failures = self._put_off = 0
         self._last_data: float | None = None
         self._cause = ""
 
@@ -171,7 +176,8 @@ class Link:
         self._attempts.succeeded()
         if not renewing:
             self._sink.connected(self.name, self.streams)
-        session = Session(self._venue, socket, bell, self._sink, self._refused, lambda: self._streams)
+        patient = self._put_off < PATIENT_TIMES
+        session = Session(self._venue, socket, bell, self._sink, self._refused, lambda: self._streams, patient)
         self._sessions.append(session)
         return session
 
@@ -222,6 +228,10 @@ class Link:
         held = asyncio.get_running_loop().time() - session.opened_at
         steady = session.last_data is not None and held >= self._watch.steady_s
         self._failures = 0 if steady else self._failures + 1
+        if session.last_data is not None and cause.startswith("refused:"):
+            self._put_off += 1
+        elif steady:
+            self._put_off = 0
         self._enter("waiting", None)
         self._cause = cause
         self._sink.lost(self.name, cause, self.streams)

@@ -107,13 +107,15 @@ class Ack(Struct, frozen=True, tag="ack", tag_field="type"):
 class ErrorReply(Struct, frozen=True, tag="error", tag_field="type"):
     """Say that the venue refused a request, in its own code (0: none) and words.
 
-    ``streams`` are those that were refused, where the venue names them.
+    ``streams`` are those that were refused, where the venue names them. ``passing``: the same request may be accepted
+    later, on another connection; the venue is overloaded, or was asked too much.
     """
 
     code: int
     message: str
     id: int | str | None = None
     streams: tuple[str, ...] | None = None
+    passing: bool = False
 
 
 class Ping(Struct, frozen=True, tag="ping", tag_field="type"):

@@ -20,11 +20,16 @@ InstrumentOf: TypeAlias = Callable[[str], Instrument]
 
 _T = TypeVar("_T")
 _CLOSING = 64008
+_PASSING = frozenset({60014, 63999, 64007})
 _HEARTBEAT = b"pong"
 
 
 def read(frame: bytes, received_at: int, instrument_of: InstrumentOf) -> list[Message]:
-    """Read a frame; raise `MalformedFrame` and nothing else."""
+    """Read a frame; raise `MalformedFrame` and nothing else.
+
+    Refusals that pass: 60014 (requests too frequent), 63999 and 64007 (internal error, try again later). Source: OKX
+    docs-v5, error codes of the WebSocket.
+    """
     if frame == _HEARTBEAT:
         return []
     head = read_json(frame, wire.Head, "a frame of OKX")
@@ -55,10 +60,11 @@ def _event(head: wire.Head, event: str, received_at: int) -> list[Message]:
 def _error(head: wire.Head) -> list[Message]:
     arg = okx_streams.named(head.msg) if head.arg is UNSET else head.arg
     stream = okx_streams.stream(arg) if arg else None
-    if arg and not stream:
+    code = _code(head)
+    if arg and not stream and code not in _PASSING:
         # A mark price without its index or its funding rate is still one: the stream is not refused.
         return []
-    return [ErrorReply(_code(head), head.msg, head.id, (stream,) if stream else None)]
+    return [ErrorReply(code, head.msg, head.id, (stream,) if stream else None, code in _PASSING)]
 
 
 def _code(head: wire.Head) -> int:

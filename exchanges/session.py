@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection, Sequence
 
 import structlog
+from msgspec.structs import replace
 
 from core.errors import MalformedFrame, TransientError
 from exchanges.allowance import Allowance
@@ -31,7 +32,8 @@ class Session:
     quote, kline or mark price came (None: never), ``quiet_since`` when to begin to wait for one. ``announced`` is
     done when the venue has said that it will close the connection. ``over`` ends, with the cause, after the last
     frame was handed on. ``refused`` is called with streams that the venue refused, and its words; ``wanted`` gives
-    the streams that are still wanted.
+    the streams that are still wanted. A refusal that passes ends it, with the cause ``refused: …``: everything is to
+    be asked for again, later; unless ``patient`` is False, where it refuses streams as any other does.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Session:
         sink: Sink,
         refused: Callable[[tuple[str, ...], str], None],
         wanted: Callable[[], Collection[str]],
+        patient: bool = True,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.announced: asyncio.Future[None] = loop.create_future()
@@ -51,7 +54,7 @@ class Session:
         self._clock = loop.time
         self._venue, self._subscribing = venue, venue.subscribing
         self._socket, self._bell, self._sink = socket, bell, sink
-        self._refused, self._wanted = refused, wanted
+        self._refused, self._wanted, self._patient = refused, wanted, patient
         self._changed, self._answered = asyncio.Event(), asyncio.Event()
         self._outbox: asyncio.Queue[Wish] = asyncio.Queue()
         self._sending = False
@@ -236,6 +239,8 @@ class Session:
         elif isinstance(message, Shutdown) and not self.announced.done():
             self.announced.set_result(None)
         elif isinstance(message, Ack | ErrorReply):
+            if isinstance(message, ErrorReply) and not self._patient:
+                message = replace(message, passing=False)
             verdicts = self._asked.answered(message, self._clock())
             if verdicts is None and isinstance(message, ErrorReply):
                 self.fail(f"refused: {message.code}: {' '.join(message.message[:160].split())}")

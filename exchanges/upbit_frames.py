@@ -30,12 +30,17 @@ CANDLES = {
 _Long = TypeVar("_Long")
 _Short = TypeVar("_Short")
 _TIMEFRAMES = {kind: name for name, kind in CANDLES.items()}
+_PASSING = frozenset({"TOO_MANY_REQUEST", "429"})
 _PASSED_OVER = frozenset({"ticker", "candle.10m"})
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}")
 
 
 def read(frame: bytes, instrument_of: InstrumentOf) -> list[Message]:
-    """Read a frame; raise `MalformedFrame` where it is none of Upbit's, and nothing else."""
+    """Read a frame; raise `MalformedFrame` where it is none of Upbit's, and nothing else.
+
+    The refusal that passes is TOO_MANY_REQUEST, 429 where names are numbers. Source: docs.upbit.com, errors and rate
+    limits of the WebSocket.
+    """
     try:
         return _read(frame, instrument_of)
     except (msgspec.MsgspecError, UnicodeError) as error:
@@ -53,7 +58,8 @@ def _read(frame: bytes, instrument_of: InstrumentOf) -> list[Message]:
     if len(told) != 1:
         raise MalformedFrame("neither data of one type, nor a state, nor an error")
     if head.error is not UNSET:
-        return [ErrorReply(0, f"{head.error.name}: {head.error.message}")]
+        told_as = str(head.error.name)
+        return [ErrorReply(0, f"{told_as}: {head.error.message}", passing=told_as in _PASSING)]
     if head.status is not UNSET:
         return []
     short, kind = head.type is UNSET, str(told[0])

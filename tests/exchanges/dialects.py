@@ -28,6 +28,8 @@ class Dialect(Binance):
                 return [Ack(None, streams)]
             case "error":
                 return [ErrorReply(7, said["words"], None, streams)]
+            case "later":
+                return [ErrorReply(7, said["words"], None, streams, passing=True)]
             case "ping":
                 return [Ping(said["words"])]
             case "mark":
@@ -48,10 +50,13 @@ def dialect(style: str, **subscribing) -> Dialect:
 
 
 class DialectServer:
-    """Take subscriptions in as ``style`` says, but for the streams that are ``bad``."""
+    """Take subscriptions in as ``style`` says, but for the streams that are ``bad``.
 
-    def __init__(self, style: str, bad=()) -> None:
-        self.style, self.bad = style, set(bad)
+    So many messages as ``later`` says are answered with a refusal that passes, and all that ask for one of ``busy``.
+    """
+
+    def __init__(self, style: str, bad=(), later: int = 0, busy=()) -> None:
+        self.style, self.bad, self.later, self.busy = style, set(bad), later, set(busy)
         self.subscribed: dict[object, set[str]] = {}
         self.texts: list[list[str]] = []
         self.first_answer = asyncio.Event()
@@ -95,6 +100,9 @@ class DialectServer:
         self.subscribed.pop(connection, None)
 
     def _answers(self, held: set[str], method: str, streams: list[str]) -> list[str]:
+        if self.later or self.busy & set(streams):
+            self.later = max(0, self.later - 1)
+            return [say("later", words="too many\nrequests")]
         if self.style == "replacing":
             held.clear()
             if self.bad & set(streams):

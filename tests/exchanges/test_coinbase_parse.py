@@ -55,7 +55,7 @@ def test_a_ticker_is_a_quote_and_no_trade() -> None:
         (ACCEPTED, [Ack(None)]),
         (EMPTIED, [Ack(None)]),
         (HEARTBEAT, []),
-        (SLOW, [ErrorReply(0, "ErrSlowConsume")]),
+        (SLOW, [ErrorReply(0, "ErrSlowConsume", passing=True)]),
         (
             b'{"type":"error","message":"Failed to subscribe","reason":"FOO-USD is not a valid product"}',
             [ErrorReply(0, "Failed to subscribe: FOO-USD is not a valid product")],

@@ -115,7 +115,7 @@ def test_ticker_is_mark_index_and_the_current_funding() -> None:
         (FRAMES[11], [Ack(1, ("trades.BTC-PERPETUAL.100ms", "book.BTC-PERPETUAL.100ms"))]),
         (FRAMES[12], []),
         (FRAMES[13], []),
-        (FRAMES[14], [ErrorReply(10028, "too_many_requests", 1)]),
+        (FRAMES[14], [ErrorReply(10028, "too_many_requests", 1, passing=True)]),
         (
             FRAMES[15],
             [ErrorReply(-32602, 'Invalid params: {"reason":"wrong format","param":"channels"}', 2)],
@@ -124,7 +124,7 @@ def test_ticker_is_mark_index_and_the_current_funding() -> None:
         (b'{"jsonrpc":"2.0","id":9,"result":[]}', [Ack(9, ())]),
         (
             b'{"jsonrpc":"2.0","id":0,"error":{"code":10028,"message":"too_many_requests"}}',
-            [ErrorReply(10028, "too_many_requests", 0, streams=())],
+            [ErrorReply(10028, "too_many_requests", 0, streams=(), passing=True)],
         ),
         (notified("trades.BTC-PERPETUAL.100ms", "[]"), []),
     ],
