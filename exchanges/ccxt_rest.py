@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
-from ccxt.base.errors import BaseError, DDoSProtection, OperationFailed, RateLimitExceeded
+from ccxt.base.errors import BaseError, OperationFailed
 
 from core.errors import MalformedFrame, TransientError, VenueError
 from core.instruments import Instrument
@@ -21,9 +21,10 @@ from exchanges.ccxt_frames import Row, Rows
 from exchanges.ccxt_heard import Heard
 from exchanges.ccxt_markets import described, is_traded, plain
 from exchanges.ccxt_pages import MOST_PAGES, older
+from exchanges.ccxt_responses import note, noted, responses
+from exchanges.hosts import host
 from exchanges.refusal import VenueRefusal
 from exchanges.rest import Limited, Rest
-from exchanges.retry_after import retry_after
 from exchanges.venue import Request, Venue
 
 _SECONDS = 15.0
@@ -57,6 +58,7 @@ class CcxtRest(Rest):
         self._venue, self._addresses = venue, addresses
         self._tells_time = facts(exchange_id, *addresses).tells_time
         self.exchange = opened(exchange_id, *addresses)
+        note(self.exchange)
         self.heard = Heard()
         self._sizes = list(_PAGES)
         self._symbols: dict[str, str] = {}
@@ -94,34 +96,41 @@ class CcxtRest(Rest):
 
     async def _answer(self, request: Request) -> bytes:
         where = f"{self.host} {request.path}"
-        try:
-            async with asyncio.timeout(self._timeout * _REQUESTS.get(request.path, 1)):
-                return msgspec.json.encode(await self._answers[request.path](request.params))
-        except TimeoutError:
-            raise TransientError(f"{where} took longer than {self._timeout:g} s") from None
-        except (TransientError, VenueError):
-            raise
-        except (RateLimitExceeded, DDoSProtection):
-            raise Limited(429, retry_after(self._header("retry-after"))) from None
-        except OperationFailed as error:
-            raise TransientError(f"{where}: {words(error)}") from None
-        except BaseError as error:
-            raise VenueRefusal(f"{where}: {words(error)}") from None
-        except Exception as error:  # noqa: BLE001 - ccxt stumbles over what it does not expect with any of them
-            raise MalformedFrame(f"{where}: ccxt cannot read the answer: {words(error)}") from None
+        with noted():
+            try:
+                async with asyncio.timeout(self._timeout * _REQUESTS.get(request.path, 1)):
+                    return msgspec.json.encode(await self._answers[request.path](request.params))
+            except TimeoutError:
+                raise TransientError(f"{where} took longer than {self._timeout:g} s") from None
+            except (TransientError, VenueError):
+                raise
+            except Exception as error:  # noqa: BLE001 - ccxt stumbles over what it does not expect with any of them
+                raise self._meant(where, error) from None
+
+    def _meant(self, where: str, error: Exception) -> Exception:
+        limit = self._limit(error)
+        if limit is not None:
+            return limit
+        if isinstance(error, OperationFailed):
+            return TransientError(f"{where}: {words(error)}")
+        if isinstance(error, BaseError):
+            return VenueRefusal(f"{where}: {words(error)}")
+        return MalformedFrame(f"{where}: ccxt cannot read the answer: {words(error)}")
 
     async def _time(self, asked: Mapping[str, Any]) -> object:
         if self._tells_time:
             return {"time": int(await self.exchange.fetch_time())}
-        self.exchange.last_response_headers = None
         try:
             await self.exchange.fetch(self._url)
         except BaseError:
-            # Whatever it answered, it did so at a time.
-            if not self._header("date"):
+            # Whatever it refuses at this address, it does so at a time.
+            last = responses().last
+            if last is None or last.status >= 500 or last.status in (418, 429):
                 raise
+        last = responses().last
+        date = last.header("date") if last else None
         try:
-            return {"time": int(parsedate_to_datetime(self._header("date") or "").timestamp() * 1000)}
+            return {"time": int(parsedate_to_datetime(date or "").timestamp() * 1000)}
         except ValueError:
             raise MalformedFrame(f"{self.host} does not tell its time") from None
 
@@ -134,22 +143,29 @@ class CcxtRest(Rest):
         return told
 
     async def _load(self) -> None:
-        kinds = (self.exchange.options.get("fetchMarkets") or {}).get("types") or []
+        options = self.exchange.options.get("fetchMarkets")
+        told = options.get("types") if isinstance(options, dict) else None
+        kinds = told if isinstance(told, list) else []
         try:
             await self.exchange.load_markets(True)
-        except BaseError:
+        except BaseError as error:
             # Of an exchange that has several kinds of markets one may be closed to us, or not exist there.
+            if self._unwelcome(error):
+                raise
             found = [one for kind in kinds if len(kinds) > 1 for one in await self._of_kind(kind)]
             if not found:
                 raise
             self.exchange.set_markets(found)
+            responses().bans.clear()
 
     async def _of_kind(self, kind: str) -> list[Any]:
         options = self.exchange.options["fetchMarkets"]
         kinds, options["types"] = options["types"], [kind]
         try:
             return list(await self.exchange.fetch_markets())
-        except BaseError:
+        except BaseError as error:
+            if self._unwelcome(error):
+                raise
             return []
         finally:
             options["types"] = kinds
@@ -197,6 +213,10 @@ class CcxtRest(Rest):
         rows = [[row[0], *(plain(value) for value in row[1:6])] for row in found if None not in row[:6]]
         return {"candles": [row for row in rows if row[0] * 1000 < int(asked["end"])]}
 
-    def _header(self, name: str) -> str | None:
-        headers = self.exchange.last_response_headers or {}
-        return next((value for key, value in headers.items() if key.lower() == name), None)
+    def _limit(self, error: Exception) -> Limited | None:
+        return responses().limit(error, self.exchange.httpExceptions.get("403"))
+
+    def _unwelcome(self, error: Exception) -> bool:
+        """Tell whether nothing more is wanted; a host that forbids itself to us is that only where it is ours."""
+        hosts = [one.host for one in responses().bans if one.status == 403]
+        return self._limit(error) is not None and (not hosts or host(self._url) in hosts)
