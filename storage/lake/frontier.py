@@ -107,6 +107,26 @@ def stored(connection: duckdb.DuckDBPyConnection, rows: pa.Table, margin: int) -
     return _stored(connection, rows.append_column("position", positions), low, high)
 
 
+def repeated(rows: pa.Table, found: Sequence[Stretch]) -> NDArray[np.int64]:
+    """Give the positions of the rows whose trade stands further up in the same table, where ids do not chain.
+
+    Of such trades the dataflow remembers only the latest: what the recorder fetched again from before comes new.
+    """
+    ids = rows.column("trade_id").combine_chunks().to_numpy()
+    positions = [np.zeros(0, np.int64)]
+    for one in found:
+        if one.key[1] != SPACE:
+            continue
+        sought = ids[one.low : one.high]
+        ordered = np.sort(sought)
+        # Nearly always there is none, and a sort without positions costs a fraction of one with them.
+        if (ordered[1:] == ordered[:-1]).any():
+            again = np.ones(len(sought), np.bool_)
+            again[np.unique(sought, return_index=True)[1]] = False
+            positions.append(one.low + np.flatnonzero(again))
+    return np.concatenate(positions)
+
+
 def without(rows: pa.Table, positions: NDArray[np.int64]) -> pa.Table:
     """Give the rows but those at the positions."""
     kept = np.ones(rows.num_rows, np.bool_)

@@ -15,7 +15,7 @@ from core.errors import IntegrityError, TransientError
 from core.timeframes import HOUR, MINUTE
 from storage.lake import data_files
 from storage.lake.errors import Conflict, typed_errors
-from storage.lake.frontier import Frontier, Stretch, stored, stretches, without
+from storage.lake.frontier import Frontier, Stretch, repeated, stored, stretches, without
 from storage.lake.inlined import prune_inlined
 from storage.lake.order import in_order
 from storage.lake.session import is_remote, quoted
@@ -64,9 +64,10 @@ class LakeWriter:
 
         ``trades`` are under `TRADES_SCHEMA`, ``candles`` under `CANDLES_SCHEMA`, in any order. ``told`` are rows of
         ``quotes``, ``mark_prices`` and ``venue_candles``: those that are stored already are left out, and so are
-        trades that another author has added (`add_trades`). Raises `IntegrityError` where an offset would move back
-        or another writer of the partition has committed, `TransientError` where the server is away or other commits
-        came first, again and again. Nothing is stored then.
+        trades that another author has added (`add_trades`), or that come twice where ids do not chain. Raises
+        `IntegrityError` where an offset would move back or another writer of the partition has committed,
+        `TransientError` where the server is away or other commits came first, again and again. Nothing is stored
+        then.
         """
         moved = {feed: offset for feed, offset in offsets.items() if offset != self._offsets.get(feed)}
         for feed, offset in moved.items():
@@ -98,7 +99,7 @@ class LakeWriter:
                     new = unstored(self._connection, name, rows)
                 new = in_order(name, new) if new.num_rows else new
                 if name == "trades":
-                    found = stretches(new)
+                    new, found = _once(new)
                     new = self._not_added(new, found)
                 if new.num_rows:
                     write(name, new)
@@ -110,7 +111,7 @@ class LakeWriter:
         return counts
 
     def _not_added(self, rows: pa.Table, found: Sequence[Stretch]) -> pa.Table:
-        """Give the trades that no other author has added; see to it that none adds them meanwhile."""
+        """Give the trades that the lake does not hold; see to it that no other author adds them meanwhile."""
         strange = self._frontier.strange(found)
         self._frontier.ask(self._connection, strange)
         doubtful = self._frontier.behind(found)
@@ -266,6 +267,15 @@ def _tables(batches: Mapping[str, Sequence[pa.RecordBatch]]) -> dict[str, pa.Tab
         for name, rows in batches.items()
         if any(batch.num_rows for batch in rows)
     }
+
+
+def _once(rows: pa.Table) -> tuple[pa.Table, list[Stretch]]:
+    found = stretches(rows)
+    again = repeated(rows, found)
+    if len(again) == 0:
+        return rows, found
+    rows = without(rows, again)
+    return rows, stretches(rows)
 
 
 def _bounds(rows: pa.Table, column: str) -> list[object]:

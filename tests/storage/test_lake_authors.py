@@ -71,6 +71,45 @@ def test_whoever_comes_first_stores_a_trade_and_nobody_again(law_lake, batch, st
         assert set(ids.tolist()) <= set(found)
 
 
+@settings(max_examples=6)
+@given(
+    st.lists(
+        st.lists(st.tuples(st.sampled_from("AB"), st.integers(0, 30)), min_size=1, max_size=20),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_where_ids_do_not_chain_a_trade_that_comes_again_is_stored_once_also_within_a_commit(
+    law_lake, batch, commits
+):
+    """What was forgotten by the dataflow and fetched again comes as new, at once or much later."""
+    number = next(NAMES)
+    flow = lake.LakeWriter(law_lake[0], f"p{number}")
+    seen = set()
+    for offset, trades in enumerate(commits):
+        parts = []
+        for letter, n in trades:
+            ids = scattered([n])
+            parts.append(
+                batch(ids, T + np.array([n]) * SECOND, f"bybit:{letter}{number}-USDT", "execution").to_arrow()
+            )
+        told = flow.commit(parts, [], {f"f{number}": offset})["trades"]
+        assert told == len(set(trades) - seen)
+        seen |= set(trades)
+    for letter in "AB":
+        wanted = sorted(scattered([n for one, n in seen if one == letter]).tolist())
+        assert ids_of(law_lake[0], f"bybit:{letter}{number}-USDT") == wanted
+
+
+def test_of_a_trade_that_comes_twice_in_a_commit_the_first_is_kept(lake_connection, batch):
+    first, again = (batch([5, 7], [T, T + 1], "bybit:BTC-USDT", "execution") for _ in range(2))
+    again.received[:] += 60 * SECOND
+    flow = lake.LakeWriter(lake_connection, "p0")
+    assert flow.commit([first.to_arrow(), again.to_arrow()], [], {"f": 0}) == {"trades": 2}
+    rows = lake_connection.execute("SELECT trade_id, epoch_us(received) FROM lake.trades ORDER BY 1").fetchall()
+    assert rows == list(zip([5, 7], first.received.tolist(), strict=True))
+
+
 @pytest.mark.parametrize("space", ["trade", "execution"])
 def test_authors_at_the_same_moment_store_a_trade_once(lake_connect, batch, space):
     flow, *others = (lake.LakeWriter(lake_connect(), name) for name in ("p0", "other", "another"))
