@@ -91,7 +91,7 @@ class LakeWriter:
         self, tables: Mapping[str, pa.Table], heard: Mapping[str, pa.Table], reached: Mapping[str, int]
     ) -> dict[str, int]:
         counts = dict.fromkeys(heard, 0)
-        found = []
+        found: list[Stretch] = []
         with self._transaction() as write:
             for name, rows in tables.items():
                 new = rows
