@@ -57,7 +57,7 @@ class Asked:
 
     An answer that names streams is of the oldest message that waits for one of them: one stream of several (OKX, an
     answer each; the others are still to come), or the list of all that were accepted (Deribit). An answer without
-    streams is of the oldest message. Numbers of messages are not looked at: venues repeat them, or not.
+    streams is of the oldest message, and so is a refusal of streams by names that were never asked for. Numbers of messages are not looked at: venues repeat them, or not.
 
     A refusal that does not say what it refuses counts for a message of one stream; the streams of a longer one are
     to be asked for again in parts, so that one that is gone does not take the others down. Where the venue answers
@@ -69,6 +69,7 @@ class Asked:
 
     def __init__(self, whole: bool = False) -> None:
         self._questions: deque[_Question] = deque()
+        self._named: set[str] = set()
         self._whole = whole
 
     def __bool__(self) -> bool:
@@ -77,6 +78,7 @@ class Asked:
     def sent(self, wish: Wish) -> None:
         """Note that a message was sent."""
         self._questions.append(_Question(wish, dict.fromkeys(wish.streams)))
+        self._named.update(wish.streams)
 
     def forget(self) -> None:
         """Wait for no answer any more."""
@@ -99,6 +101,9 @@ class Asked:
         if not message.streams:
             return None
         question = self._waiting_for(message.streams)
+        if question is None and self._questions and self._named.isdisjoint(message.streams):
+            # The venue writes the name of what it refuses in another way.
+            return self._something_refused(words, now)
         if question is None:
             # Taken in once, and gone now.
             return [Verdict(message.streams, (), words)]

@@ -58,10 +58,11 @@ class Link:
 
     What the venue refuses is forgotten and told, and the rest stays. Where it says that its refusal passes, all is
     asked for again on another connection, after the back-off; unless connection after connection brings data and such
-    a refusal: then it is that of a stream, which is not to take the others down for ever. A link whose last stream has gone keeps its
-    connection for as long as the venue does, and opens none before it is given streams again. All links to one
-    address share ``attempts``. ``name`` is what the sink is told; without it, the venue and the path of the address.
-    ``dial`` opens connections; without it, websockets of our own.
+    a refusal: then it is that of a stream, which is not to take the others down for ever.
+
+    A link whose last stream has gone keeps its connection for as long as the venue does, and opens none before it is
+    given streams again. All links to one address share ``attempts``. ``name`` is what the sink is told; without it,
+    the venue and the path of the address. ``dial`` opens connections; without it, websockets of our own.
     """
 
     def __init__(

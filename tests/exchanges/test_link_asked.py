@@ -15,16 +15,24 @@ STREAMS = tuple("abcdefghij")
 WORDS = "no such stream"
 
 
+def misnamed(streams) -> tuple[str, ...]:
+    return tuple(one.upper() for one in streams)
+
+
 def answers(style: str, wish: Wish, bad: set[str]) -> list[Ack | ErrorReply]:
     wrong = tuple(one for one in wish.streams if one in bad) if wish.method == "SUBSCRIBE" else ()
     good = tuple(one for one in wish.streams if one not in wrong)
     match style:
         case "list":
             return [Ack(1, good)]
-        case "whole" | "whole_named":
-            named = wrong if style == "whole_named" else None
+        case "whole" | "whole_named" | "whole_misnamed":
+            named = {"whole": None, "whole_named": wrong, "whole_misnamed": misnamed(wrong)}[style]
             return [ErrorReply(1, WORDS, None, named) if wrong else Ack(1)]
     unnamed = style == "each_unnamed"
+    if style == "each_misnamed":
+        return [
+            Ack(1, (one,)) if one in good else ErrorReply(1, WORDS, None, misnamed([one])) for one in wish.streams
+        ]
     return [
         Ack(1, (one,)) if one in good else ErrorReply(1, WORDS, None, None if unnamed else (one,))
         for one in wish.streams
@@ -33,7 +41,7 @@ def answers(style: str, wish: Wish, bad: set[str]) -> list[Ack | ErrorReply]:
 
 @settings(max_examples=300)
 @given(
-    st.sampled_from(["whole", "whole_named", "list", "each", "each_unnamed"]),
+    st.sampled_from(["whole", "whole_named", "whole_misnamed", "list", "each", "each_unnamed", "each_misnamed"]),
     st.sets(st.sampled_from(STREAMS)),
     st.lists(st.integers(1, 6), min_size=1, max_size=6),
     st.lists(st.booleans(), max_size=80),
@@ -94,6 +102,18 @@ def test_a_message_that_never_was_answered_at_all_is_left_to_the_watch_for_silen
     asked.sent(Wish("SUBSCRIBE", ("a", "b")))
     assert asked.overdue(1e9) == []
     assert asked
+
+
+def test_a_refusal_by_a_name_that_was_asked_for_is_of_no_other_stream() -> None:
+    asked = Asked()
+    asked.sent(Wish("SUBSCRIBE", ("a",)))
+    assert [verdict.refused for verdict in asked.answered(Ack(1, ("a",)), 0)] == [()]
+    asked.sent(Wish("UNSUBSCRIBE", ("a",)))
+    assert [verdict.refused for verdict in asked.answered(Ack(1, ("a",)), 0)] == [()]
+    asked.sent(Wish("SUBSCRIBE", ("b",)))
+    assert asked.answered(ErrorReply(1, WORDS, None, ("a",)), 0) == [(("a",), (), f"1: {WORDS}")]
+    assert asked.answered(ErrorReply(1, WORDS, None, ("B",)), 0) == [(("b",), (), f"1: {WORDS}")]
+    assert not asked
 
 
 @given(st.integers(1, 30), st.integers(1, 10), st.integers(2, 40), st.booleans())
