@@ -9,6 +9,7 @@ from core.errors import UserError
 from core.instruments import Instrument
 from core.records import Kind, Record, Reread
 from core.timeframes import DAY, MINUTE, timeframe
+from core.trades import TradeBatch
 from exchanges import history
 from exchanges.rest import Rest
 from exchanges.venue import Venue
@@ -29,6 +30,7 @@ async def past(
     now: Callable[[], int],
     age: int = 0,
     first_known: Callable[[str], int | None] = lambda channel: None,
+    unknown: Callable[[TradeBatch], TradeBatch] = lambda trades: trades,
 ) -> AsyncIterator[Record]:
     """Yield what an instrument did before it is recorded, in order, up to the venue's present.
 
@@ -36,8 +38,9 @@ async def past(
     those since. Then the trades of the last ``minutes``, from a whole minute on, of each of ``channels`` (``trade``,
     ``aggregate``); of more than ``most`` the latest. Where that is no trade at all, the newest of all time: what is
     missed later is known by its id. ``now`` gives the time of receipt (µs since the epoch, UTC). Where it has been
-    recorded for ``age`` µs already, ``first_known`` gives the first id of a channel: what is older is yielded. Raises
-    what REST raises: `TransientError`, `VenueError`.
+    recorded for ``age`` µs already, ``first_known`` gives the first id of a channel: what is older is yielded. Where
+    ids do not chain, of each page what ``unknown`` gives of it. Raises what REST raises: `TransientError`,
+    `VenueError`.
     """
     present = await history.time(rest, venue) - age
     start = (present - minutes * MINUTE) // MINUTE * MINUTE
@@ -45,7 +48,7 @@ async def past(
         yield record
     for channel in channels:
         if venue.id_space(channel) == SPACE:
-            async for record in _latest(rest, venue, instrument, start, most, now):
+            async for record in _latest(rest, venue, instrument, start, most, now, unknown):
                 yield record
             continue
         page = await rest.get(venue.trades_request(instrument, channel))
@@ -66,7 +69,13 @@ async def past(
 
 
 async def _latest(
-    rest: Rest, venue: Venue, instrument: Instrument, start: int, most: int, now: Callable[[], int]
+    rest: Rest,
+    venue: Venue,
+    instrument: Instrument,
+    start: int,
+    most: int,
+    now: Callable[[], int],
+    unknown: Callable[[TradeBatch], TradeBatch],
 ) -> AsyncIterator[Record]:
     """Yield the latest trades since ``start`` where ids do not chain, and that nothing is missing between them."""
     found = await history.back_to(rest, venue, instrument, SPACE, start, max(most, 1), received=now)
@@ -76,6 +85,7 @@ async def _latest(
         late = page if found.first >= start else page.take(page.ts >= start)
         if len(late) == 0 and page is found.pages[-1]:
             late = page.take(slice(-1, None))
+        late = unknown(late)
         if len(late):
             yield Record(Kind.TRADES, now(), late.to_ipc())
     # Of the moment at the edge there may be more, where the pages end with it.

@@ -41,11 +41,10 @@ class Subscriptions:
     """Hold the instruments of one feed, by name, and the streams of their trades.
 
     ``instruments`` and ``keys`` (stream to instrument and id space) change while the feed runs. ``refused`` maps
-    the instruments that are wanted but cannot be recorded to the reason, and they are tried again; ``lacking`` those
-    that are recorded without a channel that the venue refused; ``fetching`` is
-    the one whose past is being fetched before it is recorded, ``unfetched`` those that are recorded though theirs
-    could not be, and since when (monotonic clock). The pasts of all instruments that are new together
-    are ``most`` trades at most.
+    the instruments that are wanted but cannot be recorded to the reason; ``lacking`` those that are recorded without
+    channels that the venue refused; both are tried again. ``fetching`` is the one whose past is being fetched before
+    it is recorded, ``unfetched`` those that are recorded though theirs could not be, and since when (monotonic
+    clock). The pasts of all instruments that are new together are ``most`` trades at most.
     """
 
     def __init__(
@@ -58,7 +57,7 @@ class Subscriptions:
         self.instruments: dict[str, Instrument] = {}
         self.keys: dict[str, Key] = {}
         self.refused: dict[str, str] = {}
-        self.lacking: dict[str, str] = {}
+        self._without: dict[str, dict[str, str]] = {}
         self.fetching: str | None = None
         self.unfetched: dict[str, float] = {}
         self._turn = asyncio.Lock()
@@ -76,6 +75,14 @@ class Subscriptions:
         self._log, self._clock, self._known, self._connections = log, clock, known, connections
         self._past_underway = past_underway
         self._listings.use(log, clock)
+
+    @property
+    def lacking(self) -> dict[str, str]:
+        """Give the instruments that are recorded without some of their channels, and why."""
+        return {
+            name: f"{self._venue.name} does not take {', '.join(gone)} of {name}: {'; '.join(dict.fromkeys(gone.values()))}"
+            for name, gone in self._without.items()
+        }
 
     @property
     def delisted(self) -> dict[str, str]:
@@ -129,6 +136,9 @@ class Subscriptions:
             instrument = self._accept(name, await self._unlisted(name))
             if instrument is not None:
                 await self._start([instrument])
+        without, self._without = self._without, {}
+        for name, gone in without.items():
+            await self._connections.again(self.instruments[name], tuple(gone))
 
     async def _fetch_later(self) -> None:
         share = self._most // max(1, len(self.unfetched))
@@ -156,7 +166,7 @@ class Subscriptions:
                 self.refused[name] = f"{self._venue.name} does not take the subscription of {name}: {words}"
             else:
                 # Its trades go on.
-                self.lacking[name] = f"{self._venue.name} does not take {', '.join(gone)} of {name}: {words}"
+                self._without.setdefault(name, {}).update(dict.fromkeys(gone, words))
 
     async def _act(self, offset: int, command: Command) -> None:
         name = command.values.get("instrument", "")
@@ -201,7 +211,7 @@ class Subscriptions:
     async def _drop(self, name: str) -> None:
         self.refused.pop(name, None)
         self.unfetched.pop(name, None)
-        self.lacking.pop(name, None)
+        self._without.pop(name, None)
         instrument = self.instruments.pop(name, None)
         if instrument is not None:
             # Its keys go last: the mark of the connection that is closed names the instruments by them.
@@ -264,6 +274,7 @@ class Subscriptions:
             self._clock.now,
             age,
             first_known,
+            self._known.unknown,
         )
         async for record in past(self._rest, self._venue, instrument, *wanted):
             if instrument.name not in self.instruments:
