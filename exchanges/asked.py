@@ -57,7 +57,8 @@ class Asked:
 
     An answer that names streams is of the oldest message that waits for one of them: one stream of several (OKX, an
     answer each; the others are still to come), or the list of all that were accepted (Deribit). An answer without
-    streams is of the oldest message, and so is a refusal of streams by names that were never asked for. Numbers of messages are not looked at: venues repeat them, or not.
+    streams is of the oldest message, and so is a refusal of streams by names that were never asked for. Numbers of
+    messages are not looked at: venues repeat them, or not.
 
     A refusal that does not say what it refuses counts for a message of one stream; the streams of a longer one are
     to be asked for again in parts, so that one that is gone does not take the others down. Where the venue answers

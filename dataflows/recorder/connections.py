@@ -21,6 +21,7 @@ class _Line:
     url: str
     link: Link
     task: asyncio.Task[None]
+    aside: bool = False
 
 
 class Connections:
@@ -64,6 +65,26 @@ class Connections:
         for connection in self._wanted(fresh.values()):
             await self._carry(connection)
 
+    async def again(self, instrument: Instrument, channels: Sequence[str]) -> None:
+        """Ask again for channels of a subscribed instrument that the venue refused.
+
+        On connections beside the others: whatever the venue answers, trades go on as they are.
+        """
+        if self._suspended or instrument.name not in self._instruments:
+            return
+        carried = {stream for line in self._lines for stream in line.link.streams}
+        for connection in self._venue.subscriptions([instrument], channels):
+            streams = tuple(stream for stream in connection.streams if stream not in carried)
+            if not streams:
+                continue
+            line = self._with_room(connection.url, len(streams), aside=True)
+            if line is not None:
+                await line.link.change("SUBSCRIBE", streams)
+            else:
+                self._open(
+                    Connection(connection.url, self._venue.requests("SUBSCRIBE", streams), streams), aside=True
+                )
+
     async def remove(self, instrument: Instrument) -> None:
         """Unsubscribe an instrument; a connection that is left without streams is closed."""
         if self._instruments.pop(instrument.name, None) is None:
@@ -105,22 +126,28 @@ class Connections:
 
     async def _carry(self, connection: Connection) -> None:
         streams = connection.streams
+        line = self._with_room(connection.url, len(streams), aside=False)
+        if line is None:
+            self._open(connection)
+            return
+        # What was heard of them before they were taken out does not join what comes now.
+        self._sink.interrupted(line.link.name, "not_recorded", streams)
+        await line.link.change("SUBSCRIBE", streams)
+
+    def _with_room(self, url: str, streams: int, aside: bool) -> _Line | None:
         for line in self._lines:
             room = self._capacity - len(line.link.streams)
-            if line.url == connection.url and room >= len(streams):
-                # What was heard of them before they were taken out does not join what comes now.
-                self._sink.interrupted(line.link.name, "not_recorded", streams)
-                await line.link.change("SUBSCRIBE", streams)
-                return
-        self._open(connection)
+            if line.url == url and line.aside == aside and room >= streams:
+                return line
+        return None
 
-    def _open(self, connection: Connection) -> None:
+    def _open(self, connection: Connection, aside: bool = False) -> None:
         self._opened += 1
         name = f"{self._venue.name}-{self._opened}"
         link = Link(self._venue, connection, self._sink, self._attempts, self._watch, name=name, dial=self._dial)
         task = asyncio.create_task(link.run())
         task.add_done_callback(self._ended)
-        self._lines.append(_Line(connection.url, link, task))
+        self._lines.append(_Line(connection.url, link, task, aside))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()

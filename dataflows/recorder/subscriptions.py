@@ -80,7 +80,7 @@ class Subscriptions:
     def lacking(self) -> dict[str, str]:
         """Give the instruments that are recorded without some of their channels, and why."""
         return {
-            name: f"{self._venue.name} does not take {', '.join(gone)} of {name}: {'; '.join(dict.fromkeys(gone.values()))}"
+            name: f"{self._venue.name} does not take {', '.join(gone)} of {name}: {'; '.join(sorted(set(gone.values())))}"
             for name, gone in self._without.items()
         }
 
