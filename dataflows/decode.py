@@ -1,7 +1,7 @@
 """Decoding: records of a feed become arrivals of its instruments."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -14,21 +14,15 @@ from core.exact import to_integers
 from core.instruments import Instrument
 from core.quotes import QuoteBatch
 from core.records import Command, Kind, Listing, Mark, Quarantined, RecordBlock, Reread, Tick, VenueCandles
-from core.timeframes import HOUR, timeframe
+from core.timeframes import timeframe
 from core.trades import TradeBatch
 from dataflows import warm_up
-from dataflows.unreadable import BREAK, around
+from dataflows.unreadable import BREAK, MOST_AHEAD, around, around_refused, too_early
 from dataflows.venue_rows import Heard, VenueBatch, VenueState, tell
 from exchanges import bounds
 from exchanges.decode import to_batches
 from exchanges.registry import venue
 from exchanges.venue import Venue
-
-MOST_AHEAD = HOUR
-"""How far, in µs, a venue's time may be ahead of the time of receipt: clocks differ, but not by this much.
-
-Taken as it is, one trade from the future would make all that follow late.
-"""
 
 _MARK = msgspec.json.Decoder(Mark)
 _TICK = msgspec.json.Decoder(Tick)
@@ -116,7 +110,7 @@ class Decoder:
                 found.extend(decoded.malformed)
                 for piece in around(decoded.batches, decoded.malformed):
                     found.extend(
-                        _broken(known, part.feed, piece)
+                        _broken(known, part.feed, piece, known)
                         if isinstance(piece, int)
                         else _arrive(known, part.feed, piece)
                     )
@@ -171,9 +165,9 @@ def _other(known: dict[str, str], feed: str, kind: int, offset: int, received: i
     return [Arrivals(feed, name, offset, event=tick) for name in known]
 
 
-def _broken(known: dict[str, str], feed: str, offset: int) -> list[Decoded]:
-    names = [name for name, id_space in known.items() if id_space == SPACE]
-    return [Arrivals(feed, name, offset, event=mark) for name in names for mark in BREAK]
+def _broken(known: dict[str, str], feed: str, offset: int, names: Iterable[str]) -> list[Decoded]:
+    unchained = [name for name in names if known.get(name) == SPACE]
+    return [Arrivals(feed, name, offset, event=mark) for name in unchained for mark in BREAK]
 
 
 def _command(known: dict[str, str], payload: bytes) -> list[Decoded]:
@@ -214,12 +208,17 @@ def _venue_candles(payload: bytes) -> VenueCandles:
 
 
 def _arrive(known: dict[str, str], feed: str, batch: TradeBatch, live: bool = True) -> list[Decoded]:
-    early = (batch.ts > batch.received + MOST_AHEAD) & (batch.received > 0)
+    early = too_early(batch)
     if early.any():
-        refused, batch = batch.take(early), batch.take(~early)
         reason = f"a trade of {batch.instrument} is stamped more than an hour after it was received"
-        taken = _arrive(known, feed, batch, live) if len(batch) else []
-        return [*set_aside(feed, refused, reason), *taken]
+        found: list[Decoded] = [*set_aside(feed, batch.take(early), reason)]
+        for piece in around_refused(batch, early, live):
+            found.extend(
+                _broken(known, feed, piece, [batch.instrument])
+                if isinstance(piece, int)
+                else _arrive(known, feed, piece, live)
+            )
+        return found
     arrivals: list[Decoded] = [Arrivals(feed, batch.instrument, int(batch.offset[-1]), batch, live=live)]
     if batch.instrument not in known:
         known[batch.instrument] = batch.id_space

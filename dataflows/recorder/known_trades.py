@@ -15,9 +15,8 @@ from core.errors import MalformedFrame
 from core.id_ranges import Hole
 from core.records import Command, Kind, Mark, Record, RecordBlock, Reread
 from core.trades import TradeBatch
-from dataflows.decode import MOST_AHEAD
 from dataflows.recorder.metrics import FeedMetrics
-from dataflows.unreadable import BREAK, around
+from dataflows.unreadable import BREAK, around, around_refused, too_early
 from exchanges.decode import to_batches
 from exchanges.venue import Venue
 from storage.journal import Journal
@@ -221,21 +220,25 @@ class KnownTrades:
     def _take_batches(self, batches: Collection[TradeBatch], live: bool) -> None:
         for batch in batches:
             # What the dataflow will not believe is not there.
-            sound = batch.ts <= batch.received + MOST_AHEAD
-            trades = batch if sound.all() else batch.take(sound)
-            if len(trades) == 0:
-                continue
-            key = trades.instrument, trades.id_space
-            state = self._states.get(key) or completeness.begun(*key, _NEVER_A_GAP)
-            self._states[key], found = completeness.follow(state, trades, live=live)
-            if isinstance(state, ContinuityInTime):
-                kept = (self._ids.get(key, trades.ids[:0]), *(run.trades.ids for run in found.runs))
-                self._ids[key] = np.concatenate(kept)[-_REMEMBERED:]
-            self.newest = max(self.newest, int(trades.ts.max()))
-            fresh = sum(len(run.trades) for run in found.runs)
-            self.trades += fresh
-            if self._metrics is not None:
-                self._metrics.trades.inc(fresh)
+            for piece in around_refused(batch, too_early(batch), live):
+                if isinstance(piece, int):
+                    for mark in BREAK:
+                        self._mark(msgspec.structs.replace(mark, instruments=(batch.instrument,)))
+                else:
+                    self._take_trades(piece, live)
+
+    def _take_trades(self, trades: TradeBatch, live: bool) -> None:
+        key = trades.instrument, trades.id_space
+        state = self._states.get(key) or completeness.begun(*key, _NEVER_A_GAP)
+        self._states[key], found = completeness.follow(state, trades, live=live)
+        if isinstance(state, ContinuityInTime):
+            kept = (self._ids.get(key, trades.ids[:0]), *(run.trades.ids for run in found.runs))
+            self._ids[key] = np.concatenate(kept)[-_REMEMBERED:]
+        self.newest = max(self.newest, int(trades.ts.max()))
+        fresh = sum(len(run.trades) for run in found.runs)
+        self.trades += fresh
+        if self._metrics is not None:
+            self._metrics.trades.inc(fresh)
 
 
 def _blocks(journal: Journal, feed: str, first: int, last: int) -> Iterator[RecordBlock]:

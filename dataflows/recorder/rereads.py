@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -16,6 +16,7 @@ from dataflows.recorder.clock import SteadyClock
 from dataflows.recorder.commit_log import CommitLog
 from dataflows.recorder.known_trades import Key, KnownTrades
 from dataflows.recorder.metrics import FeedMetrics
+from dataflows.unreadable import too_early
 from exchanges import history
 from exchanges.rest import Rest
 from exchanges.venue import Venue
@@ -150,7 +151,10 @@ class Rereads:
             self._put(self._known.unknown(page.take(page.ts >= back_to)))
             await self._log.room()
         await self._log.flushed()
-        return found
+        # A trade that nobody believes must not prove the time up to its stamp.
+        told = [page.ts[~too_early(page)] for page in found.pages] if found else []
+        last = max((int(ts.max()) for ts in told if len(ts)), default=None)
+        return None if found is None or last is None else replace(found, last=last)
 
     def _is_new(self, key: Key, holes: Sequence[Hole]) -> bool:
         return bool(holes) and holes[-1].first_id > self._given_up.get(key, 0)
