@@ -79,9 +79,12 @@ class Subscriptions:
     @property
     def lacking(self) -> dict[str, str]:
         """Give the instruments that are recorded without some of their channels, and why."""
+        without = {
+            name: (", ".join(gone), "; ".join(sorted(set(gone.values())))) for name, gone in self._without.items()
+        }
         return {
-            name: f"{self._venue.name} does not take {', '.join(gone)} of {name}: {'; '.join(sorted(set(gone.values())))}"
-            for name, gone in self._without.items()
+            name: f"{self._venue.name} does not take {gone} of {name}: {words}"
+            for name, (gone, words) in without.items()
         }
 
     @property

@@ -23,6 +23,8 @@ class ScriptedVenue:
         self.rest_down = self.html = self.mute = False
         self.halted = set()  # symbols that do not trade at present
         self.unwelcome = set()  # streams that nobody may subscribe
+        self.busy = set()  # streams that nobody may subscribe for now
+        self.refusals = 0
         self.missing = set()  # ids that REST does not have either
         self.shift_ms = 0
         self._connections = set()
@@ -110,6 +112,10 @@ class ScriptedVenue:
                 answer = {"result": None}
                 if request["method"] == "SUBSCRIBE" and self.unwelcome & set(request["params"]):
                     answer = {"error": {"code": 2, "msg": "no such stream"}}
+                    self.refusals += 1
+                elif request["method"] == "SUBSCRIBE" and self.busy & set(request["params"]):
+                    answer = {"error": {"code": -1003, "msg": "too many requests"}}
+                    self.refusals += 1
                 else:
                     change(request["params"])
                 if not self.mute:

@@ -109,6 +109,26 @@ def test_an_instrument_whose_subscription_the_venue_refuses_is_told_and_tried_ag
         assert [mark.mark for mark in recorded.marks() if mark.instruments == (ETH,)] == ["lost", "connected"] * 2
 
 
+def test_a_channel_that_the_venue_refuses_is_asked_for_again_beside_the_trades(tmp_path, venue):
+    venue.unwelcome = {"btcusdt@bookTicker"}
+    settings = settings_of(tmp_path, venue.urls | {"channels": ("trade", "quote")})
+    with recording(settings) as component, Recorded(settings) as recorded:
+        venue.wait_for(subscribed("btcusdt@trade"))
+        recorded.wait_for(told(component, "does not take quote", BTC, "no such stream"))
+        assert component.health().state == "degraded"
+        for unwelcome, busy in ((venue.unwelcome, set()), (set(), venue.unwelcome)):
+            venue.unwelcome, venue.busy = unwelcome, busy
+            seen = venue.refusals
+            venue.wait_for(lambda venue, seen=seen: venue.refusals >= seen + 3)
+            recorded.wait_for(covers(venue.publish(3)))
+        venue.busy = set()
+        venue.wait_for(subscribed("btcusdt@trade", "btcusdt@bookTicker"))
+        recorded.wait_for(lambda _: component.health().state == "healthy")
+        recorded.wait_for(covers(venue.publish(3)))
+        assert [mark.mark for mark in recorded.marks() if BTC in mark.instruments] == ["connected"]
+        assert recorded.ids() == list(range(1, 10))
+
+
 def test_a_past_that_could_not_be_fetched_is_told_and_fetched_beside_the_live_trades(tmp_path, venue, monkeypatch):
     monkeypatch.setattr(subscriptions, "_PAUSE_SECONDS", 0.01)
     past = venue.publish(2500)
