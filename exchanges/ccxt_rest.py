@@ -7,7 +7,9 @@ only where they come on one page, or on a chain of pages, with a trade that is k
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -15,12 +17,12 @@ from ccxt.base.errors import BaseError, OperationFailed
 
 from core.errors import MalformedFrame, TransientError, VenueError
 from core.instruments import Instrument
-from exchanges.budgets import Budgets
+from exchanges.budgets import Admission, Budgets
 from exchanges.ccxt_exchange import facts, opened, words
 from exchanges.ccxt_frames import Row, Rows
 from exchanges.ccxt_heard import Heard
 from exchanges.ccxt_markets import described, is_traded, plain
-from exchanges.ccxt_pages import MOST_PAGES, older
+from exchanges.ccxt_pages import older
 from exchanges.ccxt_responses import note, noted, responses
 from exchanges.hosts import host
 from exchanges.refusal import VenueRefusal
@@ -28,14 +30,13 @@ from exchanges.rest import Limited, Rest
 from exchanges.venue import Request, Venue
 
 _SECONDS = 15.0
-_REQUESTS = {"older_trades": MOST_PAGES, "markets": 4}
-"""What takes several requests may take so many times as long."""
+_REQUESTS = {"markets": 4}
+"""What ccxt asks for in several requests may take so many times as long."""
 
 _PAGES = (None, 100, 500, 1_000)
 
 
 class _Page(msgspec.Struct, frozen=True):
-    symbol: str
     trades: list[Row]
 
 
@@ -66,8 +67,7 @@ class CcxtRest(Rest):
         self._answers: dict[str, Callable[[Mapping[str, Any]], Awaitable[object]]] = {
             "time": self._time,
             "markets": self._markets,
-            "trades": self._newest,
-            "older_trades": self._older,
+            "trades_page": self._page,
             "candles": self._candles,
         }
 
@@ -79,20 +79,35 @@ class CcxtRest(Rest):
         return self._symbols
 
     async def get(self, request: Request) -> bytes:
-        """Give an answer as `Rest.get`; trades only as far as they may stand beside watched ones."""
-        answer = await super().get(request)
+        """Give an answer as `Rest.get`; trades only as far as they may stand beside watched ones.
+
+        What takes several pages asks budget and breaker for each of them, and ends where one is not admitted.
+        """
+        symbol = await self._symbol(request.params) if "instrument" in request.params else ""
         if request.path not in ("trades", "older_trades"):
-            return answer
+            return await super().get(request)
+        if request.path == "trades":
+            rows = await self._trades(symbol, None)
+        else:
+            anchor = int(request.params["id"]), int(request.params["before"])
+            rows = await older(partial(self._trades, symbol), anchor)
         # Beside the breaker: it is not the host that is at fault.
-        page = msgspec.json.decode(answer, type=_Page)
-        if request.path == "older_trades" and not page.trades:
-            return answer
-        return msgspec.json.encode({"trades": self.heard.sifted(page.symbol, page.trades)})
+        if rows or request.path == "trades":
+            rows = self.heard.sifted(symbol, rows)
+        return msgspec.json.encode({"trades": rows})
 
     async def close(self) -> None:
         """Close ccxt's connections."""
         await super().close()
         await self.exchange.close()
+
+    async def _told(self, request: Request, admission: Admission) -> bytes:
+        if not admission.trial or request.path not in _REQUESTS:
+            return await super()._told(request, admission)
+        # A trial is over after one request, else others would take it for lost and try beside it.
+        with suppress(VenueError):
+            await super()._told(self._venue.time_request(), admission)
+        return await self._told(request, await self._admitted(request.weight))
 
     async def _answer(self, request: Request) -> bytes:
         where = f"{self.host} {request.path}"
@@ -171,41 +186,29 @@ class CcxtRest(Rest):
             options["types"] = kinds
 
     async def _symbol(self, asked: Mapping[str, Any]) -> str:
-        if not self._symbols:
-            await self._markets({})
-        name = str(asked["instrument"])
-        if name not in self._symbols:
+        name, symbols = str(asked["instrument"]), await self.listed()
+        if name not in symbols:
             raise VenueError(f"{self.host} lists no market for {name}")
-        return self._symbols[name]
+        return symbols[name]
 
-    async def _newest(self, asked: Mapping[str, Any]) -> object:
-        symbol = await self._symbol(asked)
-        return {"symbol": symbol, "trades": await self._fetched(symbol, None)}
-
-    async def _older(self, asked: Mapping[str, Any]) -> object:
-        symbol, anchor = await self._symbol(asked), (int(asked["id"]), int(asked["before"]))
-
-        async def page(since: int) -> list[Row]:
-            return await self._fetched(symbol, since)
-
-        return {"symbol": symbol, "trades": await older(page, anchor)}
-
-    async def _fetched(self, symbol: str, since: int | None) -> list[Row]:
-        rows = Rows()
-        found = sorted(await self._page(symbol, since), key=lambda trade: trade["timestamp"])
-        return msgspec.convert([rows.row(trade) for trade in found], list[Row])
-
-    async def _page(self, symbol: str, since: int | None) -> list[Any]:
+    async def _trades(self, symbol: str, since: int | None) -> list[Row]:
         """Ask for as many as the exchange gives, which is found out: left to ccxt it may be ten."""
+        asked: dict[str, str | int] = {"symbol": symbol} if since is None else {"symbol": symbol, "since": since}
         while True:
+            size = self._sizes[-1]
+            page = Request("trades_page", asked if size is None else {**asked, "limit": size}, 1)
             try:
-                return list(await self.exchange.fetch_trades(symbol, since, self._sizes[-1]))
-            except OperationFailed:
-                raise
-            except BaseError:
+                return msgspec.json.decode(await self.get(page), type=_Page).trades
+            except VenueRefusal:
                 if self._sizes[-1] is None:
                     raise
                 self._sizes.pop()
+
+    async def _page(self, asked: Mapping[str, Any]) -> object:
+        found = await self.exchange.fetch_trades(asked["symbol"], asked.get("since"), asked.get("limit"))
+        rows = Rows()
+        told = [rows.row(trade) for trade in sorted(found, key=lambda trade: trade["timestamp"])]
+        return _Page(msgspec.convert(told, list[Row]))
 
     async def _candles(self, asked: Mapping[str, Any]) -> object:
         symbol = await self._symbol(asked)

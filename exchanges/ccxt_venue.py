@@ -35,6 +35,7 @@ from exchanges.venue import Budget, Connection, Heartbeat, Limits, Request, Subs
 PREFIX = "ccxt-"
 _CHANNEL = "trade"
 _BUDGET_SECONDS = 10
+_OF_MARKETS = 4
 # Of the exchanges' own limits ccxt knows the pace of requests only: these are few enough for any that is known.
 _LIMITS = Limits(streams=50, streams_per_message=50, messages=100, messages_per=1, attempts=20, attempts_per=60,
                  lifetime=86_400)  # fmt: skip
@@ -136,8 +137,8 @@ class CcxtVenue:
         return ccxt_answers.read_time(payload)
 
     def instruments_request(self) -> Request:
-        """Ask for all markets."""
-        return Request("markets", {}, 1)
+        """Ask for all markets; as ccxt has it, that are several requests."""
+        return Request("markets", {}, _OF_MARKETS)
 
     def read_instruments(self, payload: bytes) -> list[Instrument]:
         """Read the markets; see `exchanges.ccxt_answers.read_markets`."""
@@ -155,7 +156,10 @@ class CcxtVenue:
     def older_trades_request(
         self, instrument: Instrument, channel: str, before: tuple[int, int] | None
     ) -> Request | None:
-        """Ask for the newest trades, or for a stretch that ends with a trade; see `exchanges.ccxt_pages`."""
+        """Ask for the newest trades, or for a stretch that ends with a trade; see `exchanges.ccxt_pages`.
+
+        The weight is that of each of the pages that it takes.
+        """
         newest = self.trades_request(instrument, channel)
         if before is None:
             return newest
