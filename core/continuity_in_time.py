@@ -6,12 +6,14 @@ or began anew leaves a stretch unproven, until the venue was asked again and wha
 Ranges, holes and gaps are those of `core.continuity`, with event times (µs since the epoch, UTC) in the place of ids.
 """
 
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from operator import attrgetter
 
 from core.continued import Continued, Run
-from core.continuity import MOST_HOLES, PROVING
+from core.continuity import PROVING
 from core.gaps import Coverage, Gap
 from core.id_ranges import Hole, Range, unknown
 from core.records import Mark, Reread
@@ -21,6 +23,12 @@ from core.trades import TradeBatch
 
 SPACE = "execution"
 """The id space of trades whose ids do not chain."""
+
+MOST_STRETCHES = 512
+"""So many proven stretches are remembered for an instrument; the ledger knows the gaps between older ones."""
+
+TOO_LATE = "too_late"
+"""The cause of a gap of one moment: a trade came so late that whether it is known cannot be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +73,7 @@ class ContinuityInTime:
     @property
     def holes(self) -> tuple[Hole, ...]:
         """Give the stretches between those; the one above what still grows is none yet."""
-        known = self.proven
-        edge = self.current.last_ts if self.current is not None else -1
-        return tuple(
-            Hole(a.last_ts + 1, b.first_ts - 1, a.last_ts, b.first_ts, b.first_ts)
-            for a, b in pairwise(known)
-            if a.last_ts != edge and b.first_ts - a.last_ts > 1
-        )
+        return tuple(_between(self.proven, self.current))
 
 
 def follow(state: ContinuityInTime, trades: TradeBatch, *, live: bool = True) -> tuple[ContinuityInTime, Continued]:
@@ -85,17 +87,19 @@ def follow(state: ContinuityInTime, trades: TradeBatch, *, live: bool = True) ->
     found.duplicates = int(told.repeated.sum())
     found.conflicts = trades.take(told.other) if told.other.any() else None
     found.refused = trades.take(told.unsure) if told.unsure.any() else None
+    if found.refused is not None:
+        state = _doubted(state, sorted(set(found.refused.ts.tolist())), found)
     new = trades if told.fresh.all() else trades.take(told.fresh)
     if live and state.up and len(new):
         # Begun by a new trade only: one that is known may have been sent again from before the connection was lost.
-        first = int(new.ts[0])
-        grown = state.current or Range(first, first, first, first)
+        grown = state.current or _begun(state, int(new.ts[0]))
         last = max(grown.last_ts, int(new.ts.max()))
         state = replace(state, current=Range(grown.first_id, last, grown.first_ts, last))
     if len(new):
         state = replace(state, newest=max(state.newest, int(new.ts.max())))
         found.runs.append(Run(new, state.proven[-PROVING:]))
-    return _claim(_declare(replace(state, remembered=remembered), found), found), found
+    state = _declare(replace(state, remembered=remembered), found)
+    return _claim(state, found), found
 
 
 def pass_time(state: ContinuityInTime, venue_time: int) -> tuple[ContinuityInTime, Continued]:
@@ -125,7 +129,7 @@ def reread(state: ContinuityInTime, told: Reread) -> tuple[ContinuityInTime, Con
     found = Continued()
     before = state.proven
     if told.outcome == "unfillable":
-        state = _declare(state, found, at_once=True)
+        state = _judged(state, found, at_once=True)
         lost = [g for g in state.gaps if told.first <= g.last_id and g.first_id <= told.last and not g.unfillable]
         found.gaps.extend(replace(gap, unfillable=True) for gap in lost)
         named = {(gap.first_id, gap.last_id) for gap in lost}
@@ -141,7 +145,39 @@ def reread(state: ContinuityInTime, told: Reread) -> tuple[ContinuityInTime, Con
     found.healed.extend((first - 1, last + 1) for first, last in unknown(before, whole.first_id, whole.last_id))
     found.ranges = state.proven[-PROVING:]
     found.coverage.extend(_coverage(state, r) for r in state.proven if r.first_ts <= whole.last_ts <= r.last_ts)
-    return _declare(state, found), found
+    return _judged(state, found), found
+
+
+def _begun(state: ContinuityInTime, first: int) -> Range:
+    """Begin a stretch with its first trade (µs); it never joins what was heard before by itself.
+
+    Between two trades of one moment a connection may have been lost like between any others.
+    """
+    if state.ranges:
+        first = max(first, state.ranges[-1].last_ts + 2)
+    return Range(first, first, first, first)
+
+
+def _doubted(state: ContinuityInTime, moments: Iterable[int], found: Continued) -> ContinuityInTime:
+    """Take that something is missing at some moments (µs), whatever proved them."""
+    for moment in moments:
+        cut = [one for one in state.proven if one.first_ts <= moment <= one.last_ts]
+        for one in cut:
+            parts = [(one.first_ts, moment - 1), (moment + 1, one.last_ts)]
+            ranges = [known for known in state.ranges if not one.first_ts <= known.first_ts <= one.last_ts]
+            grows = state.current is not None and one.last_ts >= state.current.last_ts
+            above = Range(moment + 1, one.last_ts, moment + 1, one.last_ts)
+            kept = parts[:1] if grows else parts
+            ranges += [Range(first, last, first, last) for first, last in kept if first <= last]
+            causes = list(state.causes)
+            insort(causes, (moment - 1, TOO_LATE))
+            current = above if grows else state.current
+            united = _united(ranges)[-MOST_STRETCHES:]
+            state = replace(state, ranges=united, current=current, causes=tuple(causes)[-MOST_STRETCHES:])
+            found.healed.append((moment - 1, moment + 1))
+            found.ranges = state.proven[-PROVING:]
+            state = _judged(state, found)
+    return state
 
 
 def _closed(state: ContinuityInTime, found: Continued) -> ContinuityInTime:
@@ -150,45 +186,73 @@ def _closed(state: ContinuityInTime, found: Continued) -> ContinuityInTime:
         return state
     ranges = _united((*state.ranges, state.current))
     floor = state.floor
-    if len(ranges) > MOST_HOLES:
-        floor, ranges = ranges[-MOST_HOLES - 1].last_ts, ranges[-MOST_HOLES:]
-    causes = (*state.causes, (state.current.last_ts, state.cause))[-MOST_HOLES:]
+    if len(ranges) > MOST_STRETCHES:
+        floor, ranges = ranges[-MOST_STRETCHES - 1].last_ts, ranges[-MOST_STRETCHES:]
+    causes = (*state.causes, (state.current.last_ts, state.cause))[-MOST_STRETCHES:]
     found.coverage.append(_coverage(state, state.current))
     gaps = tuple(g for g in state.gaps if g.last_id > floor)
     return replace(state, ranges=ranges, current=None, causes=causes, floor=floor, gaps=gaps)
 
 
 def _declare(state: ContinuityInTime, found: Continued, *, at_once: bool = False) -> ContinuityInTime:
-    """Make holes gaps that the watermark has passed, and let gaps shrink by what is proven since."""
-    holes = state.holes
-    if not holes and not state.gaps:
-        return state
+    """Make the newest holes gaps once the watermark has passed them; gaps ascend, and these lie above them."""
+    known = state.proven
+    at = bisect_right(known, state.gaps[-1].last_id, key=attrgetter("last_ts")) if state.gaps else 0
     gaps = []
+    for hole in _between(known[at:], state.current):
+        if not at_once and hole.due > state.watermark:
+            break
+        gaps.append(_gap(state, hole))
+    if not gaps:
+        return state
+    found.gaps.extend(gaps)
+    return _caused(replace(state, gaps=(*state.gaps, *gaps)))
+
+
+def _judged(state: ContinuityInTime, found: Continued, *, at_once: bool = False) -> ContinuityInTime:
+    """Let gaps shrink by what is proven since, and make all holes gaps that the watermark has passed."""
+    holes, gaps = state.holes, []
+    ends = [hole.last_id for hole in holes]
+    named: set[int] = set()
     for gap in state.gaps:
-        missing = sum(min(h.last_id, gap.last_id) - max(h.first_id, gap.first_id) + 1 for h in holes if _in(h, gap))
+        missing, at = 0, bisect_left(ends, gap.first_id)
+        while at < len(holes) and holes[at].first_id <= gap.last_id:
+            missing += min(holes[at].last_id, gap.last_id) - max(holes[at].first_id, gap.first_id) + 1
+            named.add(at)
+            at += 1
         if missing < gap.missing:
             gap = replace(gap, missing=missing)
             found.gaps.append(gap)
         if missing:
             gaps.append(gap)
-    for hole in holes:
-        if (at_once or hole.due <= state.watermark) and not any(_in(hole, gap) for gap in gaps):
-            bounds = hole.first_id, hole.last_id, hole.after_ts, hole.before_ts
-            _, cause = _cause(state, hole) or (0, "")
-            word = cause.partition(":")[0] or "not_recorded"
-            gap = Gap(state.instrument, SPACE, *bounds, hole.last_id - hole.first_id + 1, word)
-            gaps.append(gap)
+    for at, hole in enumerate(holes):
+        if at not in named and (at_once or hole.due <= state.watermark):
+            gap = _gap(state, hole)
+            insort(gaps, gap, key=attrgetter("first_id"))
             found.gaps.append(gap)
-    if tuple(gaps) == state.gaps:
-        return state
-    wanted = {_cause(state, hole) for hole in holes}
-    causes = tuple(c for c in state.causes if c in wanted or c == state.causes[-1])
-    return replace(state, gaps=tuple(gaps), causes=causes)
+    return state if tuple(gaps) == state.gaps else _caused(replace(state, gaps=tuple(gaps)))
 
 
-def _cause(state: ContinuityInTime, hole: Hole) -> tuple[int, str] | None:
-    """Give why the connection before a hole ended, and when: part of what was missed then may be there by now."""
-    return next((one for one in reversed(state.causes) if one[0] <= hole.after_ts), None)
+def _gap(state: ContinuityInTime, hole: Hole) -> Gap:
+    at = bisect_right(state.causes, hole.after_ts, key=lambda one: one[0])
+    # Why the connection before it ended: part of what was missed then may be there by now.
+    cause = state.causes[at - 1][1] if at else ""
+    bounds = hole.first_id, hole.last_id, hole.after_ts, hole.before_ts
+    word = cause.partition(":")[0] or "not_recorded"
+    return Gap(state.instrument, SPACE, *bounds, hole.last_id - hole.first_id + 1, word)
+
+
+def _caused(state: ContinuityInTime) -> ContinuityInTime:
+    """Forget the causes of holes that are gaps now."""
+    at = bisect_right(state.causes, state.gaps[-1].last_id, key=lambda one: one[0]) if state.gaps else 0
+    return replace(state, causes=state.causes[max(0, min(at, len(state.causes)) - 1) :])
+
+
+def _between(known: Iterable[Range], current: Range | None) -> Iterator[Hole]:
+    edge = current.last_ts if current is not None else -1
+    for a, b in pairwise(known):
+        if a.last_ts != edge and b.first_ts - a.last_ts > 1:
+            yield Hole(a.last_ts + 1, b.first_ts - 1, a.last_ts, b.first_ts, b.first_ts)
 
 
 def _claim(state: ContinuityInTime, found: Continued) -> ContinuityInTime:
@@ -207,10 +271,6 @@ def _united(ranges: Iterable[Range]) -> tuple[Range, ...]:
         else:
             united.append(one)
     return tuple(united)
-
-
-def _in(hole: Hole, gap: Gap) -> bool:
-    return hole.first_id <= gap.last_id and gap.first_id <= hole.last_id
 
 
 def _coverage(state: ContinuityInTime, r: Range) -> Coverage:

@@ -182,7 +182,7 @@ VIEWS = (
         ("after_ts", _TIME, "event time of the trade before the hole, UTC"),
         ("before_ts", _TIME, "event time of the trade after the hole, UTC"),
         ("missing", "BIGINT", "how many of the ids (in execution: µs) are still missing; only falls"),
-        ("cause", "VARCHAR", "why: missing_ids, lost_connection, silence, restart, journal_full ..."),
+        ("cause", "VARCHAR", "why: missing_ids, lost_connection, silence, restart, journal_full, too_late ..."),
         (
             "state",
             "VARCHAR",

@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -185,3 +186,53 @@ def test_old_trades_that_are_fetched_do_not_push_out_what_comes_again() -> None:
     # As some venues do when they are subscribed to: the latest trades once more.
     assert recording.hear(list(range(5_040, 5_090))).runs == []
     assert len(set(recording.taken)) == len(recording.taken)
+
+
+def test_a_connection_that_was_lost_between_two_trades_of_one_moment_leaves_a_hole() -> None:
+    recording = Recording()
+    recording.hear([0, 1])
+    recording.mark("lost")
+    recording.mark("connected")
+    other = batch([1])
+    recording.state, _ = continuity_in_time.follow(recording.state, replace(other, ids=other.ids + 1))
+    recording.hear([2])
+    assert not proves(recording.state, 0, 2)
+    (hole,) = recording.state.holes
+    assert hole.after_ts == at(1)
+    assert [gap.cause for gap in recording.pass_time(50).gaps] == ["lost_connection"]
+    assert [gap.state for gap in recording.reread(hole.after_ts, at(2)).gaps] == ["repaired"]
+    assert proves(recording.state, 0, 2)
+
+
+def test_a_trade_that_comes_too_late_to_be_judged_leaves_a_gap_of_its_moment() -> None:
+    recording = Recording()
+    recording.hear(list(range(0, 2000, 2)))
+    found = recording.hear([501])
+    assert found.runs == []
+    assert [(g.first_id, g.last_id, g.cause, g.state) for g in found.gaps] == [(at(501), at(501), "too_late", "open")]
+    assert found.healed == [(at(501) - 1, at(501) + 1)]
+    assert found.ranges == recording.state.proven
+    assert not proves(recording.state, 500, 502)
+    assert proves(recording.state, 0, 500)
+    recording.hear([2000])
+    assert proves(recording.state, 502, 2000)
+    recording.hear([501], live=False)
+    assert [gap.state for gap in recording.reread(at(500), at(2000)).gaps] == ["repaired"]
+    assert proves(recording.state, 0, 2000)
+
+
+def test_many_gaps_are_each_told_once_and_cost_no_more_than_few() -> None:
+    recording = Recording()
+    for number in range(0, 20 * continuity_in_time.MOST_STRETCHES, 10):
+        recording.hear([number])
+        recording.mark("lost")
+        recording.mark("connected")
+    assert len(recording.state.ranges) == continuity_in_time.MOST_STRETCHES
+    assert len(recording.state.gaps) <= continuity_in_time.MOST_STRETCHES
+    assert len(recording.gaps) == 2 * continuity_in_time.MOST_STRETCHES - 2
+    assert {gap.cause for gap in recording.gaps.values()} == {"lost_connection"}
+    # What is older is the ledger's; what is remembered is still repaired.
+    low, high = recording.state.gaps[0].first_id, recording.state.gaps[-1].last_id
+    told = recording.reread(low - 1, high + 1).gaps
+    assert {gap.state for gap in told} == {"repaired"}
+    assert recording.state.gaps == ()
