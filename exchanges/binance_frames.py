@@ -13,6 +13,7 @@ from exchanges import binance_streams, bounds
 from exchanges import binance_wire as wire
 from exchanges.json_names import refuse_repeated_names
 from exchanges.messages import Ack, ErrorReply, IdSpace, Kline, MarkPrice, Message, Quote, Shutdown, Trade
+from exchanges.number_texts import price_told
 from exchanges.passing_words import passing
 
 InstrumentOf: TypeAlias = Callable[[str], Instrument]
@@ -153,7 +154,6 @@ def _kline(body: bytes, received_at: int, instrument_of: InstrumentOf, refined: 
 def _mark_price(body: bytes, received_at: int, instrument_of: InstrumentOf, refined: str) -> Message:
     event = msgspec.json.decode(body, type=wire.MarkPriceEvent)
     bounds.price(event.p, "mark price")
-    bounds.price(event.i, "index price")
     if event.r:
         bounds.rate(event.r)
     sent = bounds.micros(event.E, "event time")
@@ -162,7 +162,7 @@ def _mark_price(body: bytes, received_at: int, instrument_of: InstrumentOf, refi
         time=sent,
         sent=sent,
         mark=event.p,
-        index=event.i,
+        index=price_told(event.i, "index price"),
         funding_rate=event.r or None,
         next_funding=bounds.micros(event.T, "next funding time") if event.T else None,
     )

@@ -89,12 +89,15 @@ class KlineEvent(Struct, frozen=True):
 
 
 class MarkPriceEvent(Struct, frozen=True):
-    """Hold ``<symbol>@markPrice``; a contract that is delivered on a date has no funding: ``r`` "" and ``T`` 0."""
+    """Hold ``<symbol>@markPrice``; a contract that is delivered on a date has no funding: ``r`` "" and ``T`` 0.
+
+    ``i`` is 0 or null while there is no index.
+    """
 
     E: int
     s: str
     p: str
-    i: str
+    i: str | None
     r: str
     T: int
 

@@ -137,8 +137,8 @@ def _quote(row: wire.TickerRow, time: int, sent: int, name: str) -> Quote:
 
 def _mark(row: wire.TickerRow, time: int, sent: int, name: str) -> MarkPrice:
     # What does not apply (funding of a delivery contract) is empty or 0.
-    for text, what in ((row.mark_price, "mark price"), (row.index_price, "index price")):
-        bounds.price(text or "0", what, zero=True)
+    mark = number_texts.price_told(row.mark_price, "mark price")
+    index = number_texts.price_told(row.index_price, "index price")
     paid = number_texts.whole(row.next_funding_time or "0", "next funding time")
     if row.funding_rate:
         bounds.rate(row.funding_rate)
@@ -146,8 +146,8 @@ def _mark(row: wire.TickerRow, time: int, sent: int, name: str) -> MarkPrice:
         name,
         time,
         sent,
-        row.mark_price or None,
-        row.index_price or None,
+        mark,
+        index,
         row.funding_rate or None,
         bounds.micros(paid, "next funding time") if paid else None,
     )

@@ -15,7 +15,7 @@ from exchanges import bybit_wire as wire
 from exchanges.json_names import refuse_repeated_names
 from exchanges.klines_check import check_kline
 from exchanges.messages import Ack, ErrorReply, Kline, MarkPrice, Message, Quote, Trade
-from exchanges.number_texts import whole
+from exchanges.number_texts import price_told, whole
 from exchanges.passing_words import passing
 from exchanges.text_ids import text_id
 
@@ -154,13 +154,13 @@ def _mark_price(text: str, symbol: str, instrument_of: InstrumentOf) -> list[Mes
     _same(ticker.symbol, symbol)
     if not instrument.expiry:
         return []
-    for value, what in ((ticker.mark_price, "mark price"), (ticker.index_price, "index price")):
-        if value:
-            bounds.price(value, what)
+    if ticker.mark_price:
+        bounds.price(ticker.mark_price, "mark price")
+    index = price_told(ticker.index_price, "index price")
     if ticker.funding_rate:
         bounds.rate(ticker.funding_rate)
     due = whole(ticker.next_funding_time or "0", "funding time")
-    told = (ticker.mark_price or None, ticker.index_price or None, ticker.funding_rate or None)
+    told = (ticker.mark_price or None, index, ticker.funding_rate or None)
     funding = bounds.micros(due, "funding time") if due else None
     time = bounds.micros(event.ts, "event time")
     if (*told, funding) == (None, None, None, None):

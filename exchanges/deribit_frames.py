@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from core.errors import MalformedFrame
 from core.instruments import Instrument
@@ -20,7 +20,7 @@ from exchanges.deribit_symbols import is_inverse
 from exchanges.json_names import refuse_repeated_names
 from exchanges.kline_page import Candle, checked
 from exchanges.messages import Ack, ErrorReply, Kline, MarkPrice, Message, Ping, Quote, Trade
-from exchanges.number_texts import number_text, sum_text
+from exchanges.number_texts import number_text, price_told, sum_text
 from exchanges.trade_page import Row
 
 InstrumentOf: TypeAlias = Callable[[str], Instrument]
@@ -165,8 +165,9 @@ def _ticker(told: _Told) -> list[Message]:
     ticker = msgspec.json.decode(told.data, type=wire.Ticker)
     _check_symbol(ticker.instrument_name, told.symbol)
     time = bounds.micros(ticker.timestamp, "time of the ticker")
-    mark = _price(ticker.mark_price, "mark price")
-    index = None if ticker.index_price is UNSET else _price(ticker.index_price, "index price")
+    mark = number_text(ticker.mark_price, "mark price")
+    bounds.price(mark, "mark price")
+    index = price_told(_told(ticker.index_price, "index price"), "index price")
     funding = None if ticker.current_funding is UNSET else number_text(ticker.current_funding, "funding rate")
     if funding is not None:
         bounds.rate(funding)
@@ -174,10 +175,8 @@ def _ticker(told: _Told) -> list[Message]:
     return [MarkPrice(told.instrument.name, time, time, mark, index, funding, None)]
 
 
-def _price(raw: Raw, what: str) -> str:
-    text = number_text(raw, what)
-    bounds.price(text, what)
-    return text
+def _told(raw: Raw | UnsetType, what: str) -> str | None:
+    return None if raw is UNSET or bytes(raw) == b"null" else number_text(raw, what)
 
 
 def _candle(told: _Told) -> list[Message]:

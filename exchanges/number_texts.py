@@ -40,6 +40,19 @@ def step(text: str | None, what: str) -> Decimal | None:
     return Decimal(mantissa).scaleb(-decimals) if mantissa else None
 
 
+def price_told(text: str | None, what: str) -> str | None:
+    """Check a price that a venue need not tell; None for no text and for 0, which is no price.
+
+    Raise `MalformedFrame` as `exchanges.bounds.price`.
+
+    Example:
+        >>> price_told("1.5", "index price"), price_told("0.00000000", "index price")
+        ('1.5', None)
+    """
+    mantissa, _ = bounds.price(text or "0", what, zero=True)
+    return text if mantissa else None
+
+
 def number_text(raw: msgspec.Raw, what: str) -> str:
     """Give a JSON number, left raw by the decoder, as plain decimal text; exponents are written out.
 

@@ -16,7 +16,7 @@ from exchanges import upbit_wire as wire
 from exchanges.json_names import refuse_repeated_names
 from exchanges.klines_check import check_kline
 from exchanges.messages import ErrorReply, Kline, Message, Quote, Trade
-from exchanges.number_texts import number_text
+from exchanges.number_texts import number_text, sum_text
 
 InstrumentOf: TypeAlias = Callable[[str], Instrument]
 """Gives the instrument of a code or raises `MalformedFrame`."""
@@ -90,12 +90,15 @@ def start_of(candle: wire.Candle | wire.ShortCandle | wire.Bar) -> int:
 def values_of(
     candle: wire.Candle | wire.ShortCandle | wire.Bar, length: Timeframe, start: int
 ) -> tuple[str, str, str, str, str, str]:
-    """Read and check open, high, low, close, volume and quote volume."""
+    """Read and check open, high, low, close, volume and quote volume.
+
+    The volumes are sums of doubles: what they have beyond 18 decimals is rounding error and is rounded away.
+    """
     opened, high = number_text(candle.opening_price, "open"), number_text(candle.high_price, "high")
     low, close = number_text(candle.low_price, "low"), number_text(candle.trade_price, "close")
     check_kline(length, start, opened, high, low, close)
-    volume = number_text(candle.candle_acc_trade_volume, "volume")
-    value = number_text(candle.candle_acc_trade_price, "quote volume")
+    volume = sum_text(candle.candle_acc_trade_volume, "volume")
+    value = sum_text(candle.candle_acc_trade_price, "quote volume")
     bounds.total(volume)
     bounds.total(value, "quote volume")
     return opened, high, low, close, volume, value

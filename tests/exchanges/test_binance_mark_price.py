@@ -39,6 +39,13 @@ def test_funding_may_be_paid_by_shorts_and_delivered_contracts_have_none() -> No
     assert (none.instrument, none.funding_rate, none.next_funding) == ("binance:BTC-USDT-20260327", None, None)
 
 
+@pytest.mark.parametrize("absent", [b'"0"', b'"0.00000000"', b"null", b'""'])
+def test_without_an_index_the_mark_price_stays(absent: bytes) -> None:
+    (mark,) = USDM.parse(FRAME.replace(b'"11784.62659091"', absent), 5)
+    assert isinstance(mark, MarkPrice)
+    assert (mark.mark, mark.index, mark.funding_rate) == ("11794.15000000", None, "0.00038167")
+
+
 def test_futures_subscribe_on_their_route_and_spot_has_no_such_channel() -> None:
     (connection,) = USDM.subscriptions([PERP], ["mark_price"])
     assert (connection.url, connection.streams) == (

@@ -113,6 +113,7 @@ def test_what_does_not_apply_to_a_contract_is_none() -> None:
     _, mark = USDT.parse(bare.replace(b'"indexPrice":"25702.4",', b""), 5)
     assert isinstance(mark, MarkPrice)
     assert (mark.mark, mark.index, mark.funding_rate, mark.next_funding) == ("27000.0", None, None, None)
+    assert USDT.parse(bare.replace(b'"25702.4"', b'"0"'), 5)[1] == mark
 
 
 def test_answers_name_the_streams_they_are_about() -> None:

@@ -93,6 +93,8 @@ def test_a_ticker_says_what_it_says_and_leaves_out_what_has_not_changed() -> Non
     ]
     (mark,) = LINEAR.parse(MOVED, 5)
     assert (mark.mark, mark.index, mark.funding_rate, mark.next_funding) == ("16578.02", None, None, None)
+    (bare,) = LINEAR.parse(TICKER.replace(b'"16580.02"', b'"0.00"'), 5)
+    assert (bare.mark, bare.index) == ("16577.91", None)
     assert LINEAR.parse(NOTHING_NEW, 5) == SPOT.parse(TICKER, 5) == SPOT.parse(DEPTH, 5) == []
 
 

@@ -104,6 +104,10 @@ def test_ticker_is_mark_index_and_the_current_funding() -> None:
     assert DERIBIT.parse(DATED, 5) == [
         MarkPrice("deribit:BTC-USD-20260327", time, time, "94101.1", "92276.75", None, None)
     ]
+    for absent in (b"0", b"0.0", b"null"):
+        assert DERIBIT.parse(TICKER.replace(b'"index_price":92276.75', b'"index_price":' + absent), 5) == [
+            MarkPrice("deribit:BTC-USD-PERP", time, time, "92287.11", None, "-0.00001729", None)
+        ]
 
 
 @pytest.mark.parametrize(

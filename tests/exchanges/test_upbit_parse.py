@@ -86,6 +86,14 @@ def test_candle_says_what_the_documentation_says_and_not_whether_it_is_closed() 
     assert (kline.timeframe, kline.start) == ("1h", 1_787_727_600_000_000)
 
 
+def test_sums_of_doubles_lose_what_is_beyond_18_decimals() -> None:
+    summed = CANDLE.replace(b"0.71326612", b"0.30000000000000004").replace(
+        b"78269528.64757", b"0.0035613399999999996"
+    )
+    (kline,) = UPBIT.parse(summed, 5)
+    assert (kline.volume, kline.quote_volume) == ("0.30000000000000004", "0.003561340000000000")
+
+
 def test_a_candle_in_short_names() -> None:
     short = CANDLE
     for long_name, name in (

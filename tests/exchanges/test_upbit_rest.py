@@ -171,6 +171,8 @@ def test_candles_come_in_any_order_and_leave_ascending() -> None:
     rows = UPBIT.read_klines(BTC, "1m", msgspec.json.encode([later, BAR])).rows
     prices = ("109852000", "109867000.0", "109847000.0", "109847000.0", "0.71326612", "78269528.64757", 0, "0")
     assert rows == [(1_787_728_500_000_000, *prices), (1_787_728_620_000_000, *prices)]
+    (summed,) = UPBIT.read_klines(BTC, "1m", msgspec.json.encode([BAR | {"candle_acc_trade_price": 3.56e-19}])).rows
+    assert summed[6] == "0.000000000000000000"
     for bad in ([BAR, BAR], [BAR | {"market": "KRW-ETH"}], [BAR | {"high_price": 1}]):
         with pytest.raises(MalformedFrame):
             UPBIT.read_klines(BTC, "1m", msgspec.json.encode(bad))
