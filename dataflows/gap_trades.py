@@ -10,6 +10,7 @@ from dataflows.gap_venues import Source
 from dataflows.recorder.clock import wall_clock
 from exchanges import history
 from exchanges.rest import Rest
+from exchanges.trades_by_id import trades_by_id
 
 MOST_BACK = 3_000_000
 """Where ids do not chain a venue is read backwards from now: so many trades at most, which are held meanwhile."""
@@ -35,7 +36,8 @@ async def by_id(rest: Rest, source: Source, gap: Gap, first: int, last: int) -> 
     When it ends, the venue has no more of them. Raises `Unanswered` where that cannot be said.
     """
     try:
-        async for page in _by_id(rest, source, gap, first, last):
+        wanted = source.venue, source.instrument, source.channel, first, last
+        async for page in trades_by_id(rest, *wanted, received=wall_clock):
             yield _of_gap(gap, page)
     except (TransientError, VenueError, UserError) as error:
         raise unanswered(error) from error
@@ -61,45 +63,9 @@ def unanswered(error: TransientError | VenueError | UserError) -> Unanswered:
     return Unanswered(str(error), float(getattr(error, "retry_after", 0.0)) if passing else None)
 
 
-async def _by_id(rest: Rest, source: Source, gap: Gap, first: int, last: int) -> AsyncIterator[TradeBatch]:
-    venue, instrument, channel = source.venue, source.instrument, source.channel
-    at = first
-    async for page in history.trades(rest, venue, instrument, channel, first, last):
-        yield page
-        at = int(page.ids[-1]) + 1
-    if at > last:
-        return
-    # Where a page is a window of ids, one that lacks them all says nothing of the next: met from the other end.
-    before = last + 1, gap.before_ts
-    request = venue.older_trades_request(instrument, channel, before)
-    if request is None:
-        await _confirm(rest, source, at, last)
-    while request is not None:
-        older = venue.read_trades(instrument, channel, await rest.get(request), wall_clock())
-        if older is None or int(older.ids[-1]) < at:
-            return
-        yield older.take((older.ids >= at) & (older.ids <= last))
-        oldest = int(older.ids[0]), int(older.ts.min())
-        if oldest[0] <= at or oldest == before:
-            return
-        before = oldest
-        request = venue.older_trades_request(instrument, channel, before)
-
-
-async def _confirm(rest: Rest, source: Source, at: int, last: int) -> None:
-    """Raise `VenueError` where the venue has nothing at all from an id on, and yet trades behind the gap."""
-    for first in (at, None):
-        request = source.venue.trades_request(source.instrument, source.channel, first_id=first)
-        page = source.venue.read_trades(source.instrument, source.channel, await rest.get(request), wall_clock())
-        if page is not None and int(page.ids[-1]) > last:
-            if first is None:
-                raise VenueError(f"{source.venue.name} gives no trades from id {at} on, though it has later ones")
-            return
-
-
 def _of_gap(gap: Gap, page: TradeBatch) -> TradeBatch:
     """Refuse trades of another time: under these ids the venue knows another market than the recorded one."""
-    if len(page) and not gap.after_ts - _ASIDE <= int(page.ts.min()) <= int(page.ts.max()) <= gap.before_ts + AHEAD:
+    if not gap.after_ts - _ASIDE <= int(page.ts.min()) <= int(page.ts.max()) <= gap.before_ts + AHEAD:
         raise VenueError(
             f"it gives trades of another time for the ids {page.ids[0]} to {page.ids[-1]}: is that the same market?"
         )
