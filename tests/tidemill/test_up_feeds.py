@@ -62,6 +62,70 @@ def test_a_feed_that_cannot_be_recorded_is_refused(feed: FeedSettings, why: str)
         chosen(Settings(feeds=(feed,)), ())
 
 
+@pytest.mark.parametrize(
+    ("setting", "url"),
+    [
+        ("rest_url", "127.0.0.1:9555"),
+        ("rest_url", "ws://127.0.0.1:9555"),
+        ("rest_url", ""),
+        ("rest_url", "http://"),
+        ("rest_url", "http://x:0"),
+        ("rest_url", "http://x/?symbol="),
+        ("websocket_url", "http://x"),
+        ("websocket_url", "ws://127.0.0.1:99999"),
+        ("websocket_url", "ws://127.0.0.1:port"),
+        ("websocket_url", "ws://[::1"),
+        ("websocket_url", "ws://a b"),
+        ("websocket_url", "ws://x\n"),
+    ],
+)
+@pytest.mark.parametrize("venue", ["okx", "ccxt-kraken"])
+def test_what_is_no_address_is_refused_with_an_example(venue: str, setting: str, url: str) -> None:
+    feed = FeedSettings.model_validate({"name": "f", "venue": venue, "instruments": ["okx:BTC-USDT"], setting: url})
+    path = {"okxwebsocket_url": "/ws/v5"}.get(venue + setting, "")
+    scheme = "http" if setting == "rest_url" else "ws"
+    with pytest.raises(UserError) as refused:
+        chosen(Settings(feeds=(feed,)), ())
+    assert f"feed 'f': the setting '{setting}'" in str(refused.value)
+    assert str(refused.value).endswith(f"write one like {scheme}://127.0.0.1:9555{path}")
+
+
+def test_a_password_in_a_wrong_address_is_not_told() -> None:
+    feed = FeedSettings(name="okx", instruments=("okx:BTC-USDT",), rest_url="ftp://ann:hunter2@there")
+    with pytest.raises(UserError, match="'rest_url' is no address") as refused:
+        chosen(Settings(feeds=(feed,)), ())
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "https://proxy.example/okx/", "http://[::1]:80", "HTTP://x"])
+def test_addresses_are_taken_as_they_stand(url: str) -> None:
+    feed = FeedSettings(
+        name="okx", instruments=("okx:BTC-USDT",), rest_url=url, websocket_url=url.lower().replace("http", "ws")
+    )
+    assert chosen(Settings(feeds=(feed,)), ()).feeds == (feed,)
+
+
+@pytest.mark.parametrize(
+    ("venue", "channels", "taken"),
+    [
+        ("binance", ("trade", "aggregate"), False),
+        ("okx", ("quote", "aggregate", "kline_1m", "trade"), False),
+        ("okx", ("aggregate", "quote", "kline_1m"), True),
+        ("bitget", ("trade", "quote"), True),
+        ("binance", ("quote", "kline_1m"), True),
+    ],
+)
+def test_channels_that_number_the_same_trades_differently_are_refused(
+    venue: str, channels: tuple[str, ...], taken: bool
+) -> None:
+    feed = FeedSettings(name="f", venue=venue, instruments=(f"{venue}:BTC-USDT",), channels=channels)
+    if taken:
+        assert chosen(Settings(feeds=(feed,)), ()).feeds == (feed,)
+        return
+    with pytest.raises(UserError, match=r"feed 'f': the channels '.*' and '.*' bring the same trades .*: choose one"):
+        chosen(Settings(feeds=(feed,)), ())
+
+
 def test_no_feed_at_all_is_refused() -> None:
     with pytest.raises(UserError, match="no feed"):
         chosen(Settings(feeds=()), ())
