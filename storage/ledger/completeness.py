@@ -58,7 +58,8 @@ ON CONFLICT (instrument, id_space, first_id, last_id) DO UPDATE SET
     missing = least(stored.missing, excluded.missing),
     after_ts = least(stored.after_ts, excluded.after_ts),
     before_ts = greatest(stored.before_ts, excluded.before_ts),
-    state = CASE WHEN stored.state = 'open' THEN excluded.state ELSE stored.state END
+    state = CASE WHEN least(stored.missing, excluded.missing) = 0 THEN 'repaired'
+                 WHEN stored.state = 'open' THEN excluded.state ELSE stored.state END
 WHERE excluded.missing < stored.missing
    OR excluded.after_ts < stored.after_ts OR excluded.before_ts > stored.before_ts
    OR (stored.state = 'open' AND excluded.state <> 'open')

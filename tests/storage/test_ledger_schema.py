@@ -7,14 +7,19 @@ import time
 
 import psycopg
 import pytest
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
 from psycopg import sql
+from sqlalchemy import URL, create_engine
+from sqlalchemy.pool import NullPool
 
 from core.errors import Busy, UserError
 from core.settings import LedgerSettings, Settings
 from storage.data_folder import DataFolder
 from storage.ledger import migration
 from storage.ledger.ledger import Ledger
-from storage.ledger.schema import migrate, pending, revisions
+from storage.ledger.schema import MIGRATIONS, migrate, pending, revisions
 from storage.ledger.server import serve
 
 MIGRATE = """
@@ -48,6 +53,20 @@ def query(address, statement):
 
 def tables(address):
     return {name for (name,) in query(address, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
+
+
+def up_to(address, revision):
+    """Migrate as the version did whose last revision this is."""
+    script = ScriptDirectory(MIGRATIONS)
+    where = address.password.get_secret_value(), address.host, address.port, address.ledger_db
+    engine = create_engine(URL.create("postgresql+psycopg", address.user, *where), poolclass=NullPool)
+    steps = {"fn": lambda at, _: script._upgrade_revs(revision, at)}
+    with engine.connect() as connection, EnvironmentContext(Config(), script, **steps) as environment:
+        environment.configure(connection=connection)
+        with environment.begin_transaction():
+            environment.run_migrations()
+        connection.commit()
+    engine.dispose()
 
 
 def migrating(address):
@@ -96,6 +115,24 @@ def test_a_ledger_of_a_newer_version_is_refused(address):
         with pytest.raises(UserError, match="newer Tidemill"):
             call(address)
     assert query(address, "SELECT version_num FROM alembic_version") == [("9999",)]
+
+
+def test_gaps_that_were_filled_after_they_were_given_up_are_repaired_by_migrating(address):
+    found = "instrument, id_space, first_id, last_id, after_ts, before_ts, missing, cause, state"
+    up_to(address, "0003")
+    with psycopg.connect(address.conninfo(address.ledger_db)) as connection:
+        for first, missing, state in ((1, 0, "unfillable"), (3, 2, "unfillable"), (5, 0, "repaired"), (7, 1, "open")):
+            connection.execute(
+                f"INSERT INTO gaps ({found}) VALUES ('binance:BTC-USDT', 'trade', %s, %s, now(), now(), %s, '', %s)",
+                [first, first + 1, missing, state],
+            )
+    assert migrate(address) == [revision for revision in revisions() if revision > "0003"]
+    assert query(address, "SELECT first_id, missing, state FROM gaps ORDER BY 1") == [
+        (1, 0, "repaired"),
+        (3, 2, "unfillable"),
+        (5, 0, "repaired"),
+        (7, 1, "open"),
+    ]
 
 
 def test_two_at_once_apply_it_once(address):
