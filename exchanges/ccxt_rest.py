@@ -34,6 +34,8 @@ _REQUESTS = {"markets": 4}
 """What ccxt asks for in several requests may take so many times as long."""
 
 _PAGES = (None, 100, 500, 1_000)
+_OF_THE_MARKET = ("BadSymbol", "MarketClosed")
+"""What ccxt raises for a market that gives no page, whatever its size."""
 
 
 class _Page(msgspec.Struct, frozen=True):
@@ -61,7 +63,7 @@ class CcxtRest(Rest):
         self.exchange = opened(exchange_id, *addresses)
         note(self.exchange)
         self.heard = Heard()
-        self._sizes = list(_PAGES)
+        self._sizes: tuple[int | None, ...] = _PAGES
         self._symbols: dict[str, str] = {}
         self._listing = asyncio.Lock()
         self._answers: dict[str, Callable[[Mapping[str, Any]], Awaitable[object]]] = {
@@ -129,7 +131,7 @@ class CcxtRest(Rest):
         if isinstance(error, OperationFailed):
             return TransientError(f"{where}: {words(error)}")
         if isinstance(error, BaseError):
-            return VenueRefusal(f"{where}: {words(error)}")
+            return VenueRefusal(f"{where}: {words(error)}", type(error).__name__)
         return MalformedFrame(f"{where}: ccxt cannot read the answer: {words(error)}")
 
     async def _time(self, asked: Mapping[str, Any]) -> object:
@@ -194,15 +196,21 @@ class CcxtRest(Rest):
     async def _trades(self, symbol: str, since: int | None) -> list[Row]:
         """Ask for as many as the exchange gives, which is found out: left to ccxt it may be ten."""
         asked: dict[str, str | int] = {"symbol": symbol} if since is None else {"symbol": symbol, "since": since}
+        sizes = self._sizes
+        at = len(sizes)
         while True:
-            size = self._sizes[-1]
+            size = sizes[at - 1]
             page = Request("trades_page", asked if size is None else {**asked, "limit": size}, 1)
             try:
-                return msgspec.json.decode(await self.get(page), type=_Page).trades
-            except VenueRefusal:
-                if self._sizes[-1] is None:
+                rows = msgspec.json.decode(await self.get(page), type=_Page).trades
+            except VenueRefusal as error:
+                if at == 1 or error.code in _OF_THE_MARKET:
                     raise
-                self._sizes.pop()
+                at -= 1
+            else:
+                # Learned by a success only, as a market may be refused at any size. Others learn meanwhile.
+                self._sizes = min(self._sizes, sizes[:at], key=len)
+                return rows
 
     async def _page(self, asked: Mapping[str, Any]) -> object:
         found = await self.exchange.fetch_trades(asked["symbol"], asked.get("since"), asked.get("limit"))
