@@ -73,13 +73,44 @@ class Reached:
 
 @dataclass(frozen=True, slots=True)
 class FeedState:
-    """Hold what is known of a feed: the instruments whose trades it has brought so far, with their id space."""
+    """Hold what is known of a feed: the instruments whose trades it has brought so far, with their id space.
+
+    No ticks go to the ``silent`` ones: they are recorded no longer. Of these, ``awaited`` are subscribed again: their
+    next trade ends the silence, which one that was on its way when they were taken out does not.
+    """
 
     known: Mapping[str, str] = field(default_factory=dict)
     venue: VenueState = field(default_factory=VenueState)
+    silent: frozenset[str] = frozenset()
+    awaited: frozenset[str] = frozenset()
 
 
 Decoded = Arrivals | Sighted | Quarantined | Reached
+
+
+@dataclass(slots=True)
+class _Followed:
+    known: dict[str, str]
+    silent: set[str]
+    awaited: set[str]
+
+    @classmethod
+    def of(cls, state: FeedState) -> "_Followed":
+        # An earlier version has pickled the first two fields only.
+        sets = (set(getattr(state, name, ())) for name in ("silent", "awaited"))
+        return cls(dict(state.known), *sets)
+
+    def take_out(self, name: str) -> None:
+        self.silent.add(name)
+        self.awaited.discard(name)
+
+    def take_in(self, names: Iterable[str]) -> None:
+        self.awaited.update(self.silent.intersection(names))
+
+    def heard(self, name: str) -> None:
+        if name in self.awaited:
+            self.awaited.discard(name)
+            self.silent.discard(name)
 
 
 class Decoder:
@@ -100,7 +131,7 @@ class Decoder:
         state = state if isinstance(state, FeedState) else FeedState(state or {})
         if len(block) == 0:
             return state, [Reached(block.feed, block.last_offset)]
-        known, heard = dict(state.known), Heard()
+        followed, heard = _Followed.of(state), Heard()
         found: list[Decoded] = []
         for part in _of_one_kind(block):
             kind = int(part.kinds[0])
@@ -110,15 +141,15 @@ class Decoder:
                 found.extend(decoded.malformed)
                 for piece in around(decoded.batches, decoded.malformed):
                     found.extend(
-                        _broken(known, part.feed, piece, known)
+                        _broken(followed, part.feed, piece, followed.known)
                         if isinstance(piece, int)
-                        else _arrive(known, part.feed, piece)
+                        else _arrive(followed, part.feed, piece)
                     )
             else:
                 for at, record in enumerate(part.records()):
                     offset = part.first_offset + at
                     try:
-                        found.extend(_other(known, part.feed, kind, offset, record.received_at, record.payload))
+                        found.extend(_other(followed, part.feed, kind, offset, record.received_at, record.payload))
                     except (MalformedFrame, msgspec.DecodeError, msgspec.ValidationError) as error:
                         found.append(
                             Quarantined(
@@ -134,10 +165,11 @@ class Decoder:
             found = [replace(one, quotes=rows.known) if isinstance(one, Arrivals) else one for one in found]
         found.extend(rows.unread)
         found.append(Reached(block.feed, block.last_offset, rows.told))
-        return FeedState(known, told), found
+        silent, awaited = frozenset(followed.silent), frozenset(followed.awaited)
+        return FeedState(followed.known, told, silent, awaited), found
 
 
-def _other(known: dict[str, str], feed: str, kind: int, offset: int, received: int, payload: bytes) -> list[Decoded]:
+def _other(followed: _Followed, feed: str, kind: int, offset: int, received: int, payload: bytes) -> list[Decoded]:
     if kind == Kind.TRADES:
         batch = TradeBatch.from_ipc(payload, offset)
         try:
@@ -146,9 +178,9 @@ def _other(known: dict[str, str], feed: str, kind: int, offset: int, received: i
         except IntegrityError as error:
             # Frames are read digit by digit; these came as doubles, and no fold could sum them exactly.
             raise MalformedFrame(str(error)) from None
-        return _arrive(known, feed, batch, live=False)
+        return _arrive(followed, feed, batch, live=False)
     if kind == Kind.COMMAND:
-        return _command(known, payload)
+        return _command(followed, payload)
     if kind == Kind.CANDLES:
         told = _venue_candles(payload)
         return [Arrivals(feed, told.instrument, offset, event=told)]
@@ -156,25 +188,33 @@ def _other(known: dict[str, str], feed: str, kind: int, offset: int, received: i
         return [Sighted(feed, _listed(payload), "", received)]
     if kind == Kind.REREAD:
         again = _REREAD.decode(payload)
-        return [Arrivals(feed, again.instrument, offset, event=again)] if again.instrument in known else []
+        return [Arrivals(feed, again.instrument, offset, event=again)]
     if kind == Kind.MARK:
         mark = _MARK.decode(payload)
-        carried = known if mark.instruments is None else [name for name in mark.instruments if name in known]
+        # Those that are named get it even if unknown here: an earlier version forgot those that were unsubscribed.
+        carried = followed.known if mark.instruments is None else mark.instruments
+        if mark.mark == "connected":
+            followed.take_in(followed.silent if mark.instruments is None else carried)
         return [Arrivals(feed, name, offset, event=mark) for name in carried]
     tick = _tick(payload, received)
-    return [Arrivals(feed, name, offset, event=tick) for name in known]
+    return [Arrivals(feed, name, offset, event=tick) for name in followed.known if name not in followed.silent]
 
 
-def _broken(known: dict[str, str], feed: str, offset: int, names: Iterable[str]) -> list[Decoded]:
-    unchained = [name for name in names if known.get(name) == SPACE]
+def _broken(followed: _Followed, feed: str, offset: int, names: Iterable[str]) -> list[Decoded]:
+    unchained = [name for name in names if followed.known.get(name) == SPACE]
     return [Arrivals(feed, name, offset, event=mark) for name in unchained for mark in BREAK]
 
 
-def _command(known: dict[str, str], payload: bytes) -> list[Decoded]:
+def _command(followed: _Followed, payload: bytes) -> list[Decoded]:
     command = _COMMAND.decode(payload)
-    if command.command == "unsubscribe" and "refused" not in command.values:
+    name = command.values.get("instrument", "")
+    if "refused" in command.values:
+        return []
+    if command.command == "unsubscribe":
         # Time passes by no longer what is recorded no longer: it would close empty candles for ever.
-        known.pop(command.values.get("instrument", ""), None)
+        followed.take_out(name)
+    elif command.command == "subscribe":
+        followed.take_in([name])
     return []
 
 
@@ -207,21 +247,22 @@ def _venue_candles(payload: bytes) -> VenueCandles:
     return told
 
 
-def _arrive(known: dict[str, str], feed: str, batch: TradeBatch, live: bool = True) -> list[Decoded]:
+def _arrive(followed: _Followed, feed: str, batch: TradeBatch, live: bool = True) -> list[Decoded]:
     early = too_early(batch)
     if early.any():
         reason = f"a trade of {batch.instrument} is stamped more than an hour after it was received"
         found: list[Decoded] = [*set_aside(feed, batch.take(early), reason)]
         for piece in around_refused(batch, early, live):
             found.extend(
-                _broken(known, feed, piece, [batch.instrument])
+                _broken(followed, feed, piece, [batch.instrument])
                 if isinstance(piece, int)
-                else _arrive(known, feed, piece, live)
+                else _arrive(followed, feed, piece, live)
             )
         return found
     arrivals: list[Decoded] = [Arrivals(feed, batch.instrument, int(batch.offset[-1]), batch, live=live)]
-    if batch.instrument not in known:
-        known[batch.instrument] = batch.id_space
+    followed.heard(batch.instrument)
+    if batch.instrument not in followed.known:
+        followed.known[batch.instrument] = batch.id_space
         return [Sighted(feed, Instrument.parse(batch.instrument), batch.id_space), *arrivals]
     return arrivals
 

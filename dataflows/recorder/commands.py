@@ -51,3 +51,8 @@ def marked(offset: int, command: Command, refused: str | None = None) -> Command
     """Give the copy of a command for the feed's journal: with ``offset``, and ``refused`` where it was."""
     values = {**command.values, "offset": str(offset)}
     return Command(command.command, command.target, values | ({"refused": refused} if refused else {}))
+
+
+def taken_out(feed: str, instrument: str) -> Command:
+    """Say in a feed's journal that an instrument is recorded no longer, though no command of the inbox said so."""
+    return marked(-1, Command("unsubscribe", feed, {"instrument": instrument}))
