@@ -12,7 +12,7 @@ from core.records import Command
 from core.settings import FeedSettings
 from dataflows.inbox import wanted
 from dataflows.recorder.clock import SteadyClock
-from dataflows.recorder.commands import marked
+from dataflows.recorder.commands import marked, taken_out
 from dataflows.recorder.commit_log import CommitLog
 from dataflows.recorder.connections import Connections
 from dataflows.recorder.known_trades import Key, KnownTrades
@@ -132,6 +132,10 @@ class Subscriptions:
         found = [self._accept(name, await self._unlisted(name)) for name in names]
         for offset, command in fresh:
             self._copy(marked(offset, command, refused.get(offset)))
+        said = {command.values.get("instrument") for _, command in fresh if command.command == "unsubscribe"}
+        for name in sorted(self._known.instruments() - self.instruments.keys() - said):
+            # Taken out of the settings, or no longer listed: only now does the feed say so.
+            self._copy(taken_out(self._feed.name, name))
         await self._start([one for one in found if one is not None])
 
     async def _try_again(self) -> None:
@@ -166,6 +170,7 @@ class Subscriptions:
                 continue
             if any(channel in self._traded for channel in gone) or not self._traded:
                 await self._drop(name)
+                self._copy(taken_out(self._feed.name, name))
                 self.refused[name] = f"{self._venue.name} does not take the subscription of {name}: {words}"
             else:
                 # Its trades go on.

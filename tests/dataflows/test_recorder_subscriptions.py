@@ -147,3 +147,44 @@ def test_a_past_that_could_not_be_fetched_is_told_and_fetched_beside_the_live_tr
         assert set(recorded.ids(kinds=(Kind.TRADES,))) == set(past)
         assert recorded.of(Kind.CANDLES)
         assert [mark.mark for mark in recorded.marks()] == ["connected"]
+
+
+def gone(recorded, name=ETH):
+    """Give the offsets of what the feed says of an instrument that is recorded no longer."""
+    copies = [one.values for one in recorded.commands() if one.command == "unsubscribe"]
+    return [values["offset"] for values in copies if values["instrument"] == name]
+
+
+def test_the_feed_says_that_what_the_venue_turns_down_is_recorded_no_longer(tmp_path, venue, inbox, monkeypatch):
+    monkeypatch.setattr(subscriptions, "TRY_AGAIN_SECONDS", 60.0)
+    settings = settings_of(tmp_path, venue.urls, (BTC, ETH))
+    with recording(settings), Recorded(settings) as recorded:
+        venue.wait_for(subscribed("btcusdt@trade", "ethusdt@trade"))
+        recorded.wait_for(covers(venue.publish(3, "ETHUSDT"), "ETHUSDT"))
+        inbox.submit(Command("unsubscribe", FEED, {"instrument": ETH}))
+        venue.wait_for(subscribed("btcusdt@trade"))
+        venue.unwelcome = {"ethusdt@trade"}
+        inbox.submit(Command("subscribe", FEED, {"instrument": ETH}))
+        recorded.wait_for(lambda r: gone(r) == ["0", "-1"])
+        assert gone(recorded, BTC) == []
+        kinds = [record.kind for record in recorded.records if record.kind in (Kind.MARK, Kind.COMMAND)]
+        assert kinds[-3:] == [Kind.MARK, Kind.MARK, Kind.COMMAND]
+
+
+def test_a_start_says_of_what_is_wanted_no_longer_that_it_is_recorded_no_longer(tmp_path, venue, inbox):
+    both, one = settings_of(tmp_path, venue.urls, (BTC, ETH)), settings_of(tmp_path, venue.urls)
+    with recording(both), Recorded(both) as recorded:
+        venue.wait_for(subscribed("btcusdt@trade", "ethusdt@trade"))
+        recorded.wait_for(covers(venue.publish(3, "ETHUSDT"), "ETHUSDT"))
+        recorded.wait_for(covers(venue.publish(3)))
+    with recording(one), Recorded(one) as recorded:
+        venue.wait_for(subscribed("btcusdt@trade"))
+        recorded.wait_for(lambda r: gone(r) == ["-1"])
+    # One that is wanted, but not listed at present, neither; and what a command took out is said once.
+    venue.halted = {"ETHUSDT"}
+    taken_out = inbox.submit(Command("unsubscribe", FEED, {"instrument": BTC}))
+    with recording(both), Recorded(both) as recorded:
+        recorded.wait_for(lambda r: (gone(r), gone(r, BTC)) == (["-1", "-1"], [str(taken_out)]))
+        venue.halted = set()
+        venue.wait_for(subscribed("ethusdt@trade"))
+        assert (gone(recorded), gone(recorded, BTC)) == (["-1", "-1"], [str(taken_out)])
