@@ -10,7 +10,7 @@ from core.timeframes import Timeframe, timeframe
 from core.trades import TradeBatch
 from exchanges import binance_answers_wire as wire
 from exchanges import binance_symbols, bounds
-from exchanges.instrument_list import each_once
+from exchanges.instrument_list import listed
 from exchanges.json_payload import read_json
 from exchanges.klines_check import check_kline
 from exchanges.number_texts import step
@@ -28,10 +28,10 @@ def read_time(payload: bytes) -> int:
 def read_instruments(payload: bytes, futures: bool, exchange: str) -> list[Instrument]:
     """Read the instruments that trade, with tick and lot.
 
-    Left out are those that are not trading, and those that our names cannot express.
+    Left out are those that are not trading, those that our names cannot express, and odd rows (`listed`).
     """
-    symbols = _read(payload, wire.ExchangeInfo).symbols
-    return each_once(_instrument(symbol, futures, exchange) for symbol in symbols if symbol.status == "TRADING")
+    rows = [symbol for symbol in _read(payload, wire.ExchangeInfo).symbols if symbol.status == "TRADING"]
+    return listed(rows, lambda row: _instrument(row, futures, exchange), lambda row: row.symbol, "Binance")
 
 
 def read_trades(instrument: str, payload: bytes, received_at: int) -> TradeBatch | None:

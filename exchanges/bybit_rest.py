@@ -18,7 +18,7 @@ from exchanges import bounds, bybit_symbols
 from exchanges import bybit_wire as wire
 from exchanges.bybit_frames import INTERVALS, side, volumes
 from exchanges.bybit_symbols import Category
-from exchanges.instrument_list import each_once
+from exchanges.instrument_list import listed
 from exchanges.json_payload import read_json
 from exchanges.kline_page import Candle, kline_page, page_end
 from exchanges.number_texts import micros, step, whole
@@ -83,10 +83,10 @@ def read_time(payload: bytes) -> int:
 def read_instruments(category: Category, payload: bytes) -> list[Instrument]:
     """Read the instruments that trade, with tick and lot.
 
-    Left out are those that are not trading, and those that our names cannot express.
+    Left out are those that are not trading, those that our names cannot express, and odd rows (`listed`).
     """
-    rows = _page(category, payload, wire.Listed).list
-    return each_once(_instrument(category, row) for row in rows if row.status == "Trading")
+    rows = [row for row in _page(category, payload, wire.Listed).list if row.status == "Trading"]
+    return listed(rows, lambda row: _instrument(category, row), lambda row: row.symbol, "Bybit")
 
 
 def read_cursor(category: Category, payload: bytes) -> str:

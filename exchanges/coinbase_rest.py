@@ -16,7 +16,7 @@ from core.timeframes import timeframe
 from core.trades import TradeBatch
 from exchanges import bounds, moments
 from exchanges.coinbase_frames import TAKER, InstrumentOf, Side
-from exchanges.instrument_list import each_once
+from exchanges.instrument_list import listed
 from exchanges.json_payload import read_json
 from exchanges.kline_page import Candle, kline_page, page_end
 from exchanges.number_texts import number_text, step, sum_text
@@ -108,8 +108,9 @@ def read_time(payload: bytes) -> int:
 
 def read_products(payload: bytes, instrument_of: InstrumentOf) -> list[Instrument]:
     """Read the products that trade, with tick and lot; left out are those that our names cannot express."""
-    rows = [row for row in read_json(payload, list[Product], _ANSWER) if row.status == "online"]
-    return each_once(_instrument(row, instrument_of) for row in rows if not row.trading_disabled)
+    online = [row for row in read_json(payload, list[Product], _ANSWER) if row.status == "online"]
+    rows = [row for row in online if not row.trading_disabled]
+    return listed(rows, lambda row: _instrument(row, instrument_of), lambda row: row.id, "Coinbase")
 
 
 def read_trades(instrument: Instrument, payload: bytes, received_at: int) -> TradeBatch | None:

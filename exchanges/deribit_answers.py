@@ -13,7 +13,7 @@ from core.trades import TradeBatch
 from exchanges import bounds, deribit_symbols
 from exchanges import deribit_wire as wire
 from exchanges.deribit_frames import read_candle, read_trade
-from exchanges.instrument_list import each_once
+from exchanges.instrument_list import listed
 from exchanges.json_payload import read_json
 from exchanges.kline_page import kline_page
 from exchanges.number_texts import number_text
@@ -31,30 +31,32 @@ def read_time(payload: bytes) -> int:
 def read_instruments(payload: bytes) -> list[Instrument]:
     """Read the futures, perpetuals and spot pairs that trade, with tick, lot and contract size.
 
-    Left out are options and combinations, those that are not active, and those that our names cannot express.
+    Left out are options and combinations, those that are not active, those that our names cannot express, and odd
+    rows (`listed`).
     """
-    return each_once(_instrument(listed) for listed in read_json(payload, wire.Instruments, _ANSWER).result)
+    rows = read_json(payload, wire.Instruments, _ANSWER).result
+    return listed(rows, _instrument, lambda row: row.instrument_name, "Deribit")
 
 
-def _instrument(listed: wire.Listed) -> Instrument | None:
-    if listed.kind not in ("future", "spot") or not listed.is_active:
+def _instrument(row: wire.Listed) -> Instrument | None:
+    if row.kind not in ("future", "spot") or not row.is_active:
         return None
     try:
-        instrument = deribit_symbols.split(listed.instrument_name)
+        instrument = deribit_symbols.split(row.instrument_name)
     except MalformedFrame:
         return None
-    return _described(instrument, listed)
+    return _described(instrument, row)
 
 
-def _described(instrument: Instrument, listed: wire.Listed) -> Instrument:
-    unit = _UNITS.get(listed.instrument_type or "", instrument.size_unit)
+def _described(instrument: Instrument, row: wire.Listed) -> Instrument:
+    unit = _UNITS.get(row.instrument_type or "", instrument.size_unit)
     if instrument.expiry and unit != instrument.size_unit:
-        raise MalformedFrame(f"{listed.instrument_name!r} is listed as {listed.instrument_type}")
+        raise MalformedFrame(f"{row.instrument_name!r} is listed as {row.instrument_type}")
     return replace(
         instrument,
-        tick=_step(listed.tick_size, "tick size"),
-        lot=_step(listed.min_trade_amount, "smallest amount"),
-        multiplier=_step(listed.contract_size, "contract size"),
+        tick=_step(row.tick_size, "tick size"),
+        lot=_step(row.min_trade_amount, "smallest amount"),
+        multiplier=_step(row.contract_size, "contract size"),
     )
 
 

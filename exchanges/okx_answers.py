@@ -13,7 +13,7 @@ from core.timeframes import timeframe
 from core.trades import TradeBatch
 from exchanges import number_texts, okx_symbols
 from exchanges import okx_wire as wire
-from exchanges.instrument_list import each_once
+from exchanges.instrument_list import listed
 from exchanges.json_payload import read_json, read_part
 from exchanges.kline_page import kline_page
 from exchanges.messages import IdSpace
@@ -42,9 +42,10 @@ def read_time(payload: bytes) -> int:
 def read_instruments(payload: bytes, exchange: str) -> list[Instrument]:
     """Read the instruments of one type that trade, with tick and lot, and for derivatives what a contract is.
 
-    Left out are those that are not live, and those that our names cannot express.
+    Left out are those that are not live, those that our names cannot express, and odd rows (`listed`).
     """
-    return each_once(_instrument(row, exchange) for row in _read(payload, wire.ListedRow) if row.state == "live")
+    live = [row for row in _read(payload, wire.ListedRow) if row.state == "live"]
+    return listed(live, lambda row: _instrument(row, exchange), lambda row: row.inst_id, "OKX")
 
 
 def read_trades(instrument: Instrument, symbol: str, channel: str, payload: bytes, now: int) -> TradeBatch | None:

@@ -16,7 +16,7 @@ from core.timeframes import DAY, SECOND, timeframe
 from core.trades import TradeBatch
 from exchanges import bounds, upbit_symbols
 from exchanges import upbit_wire as wire
-from exchanges.instrument_list import each_once
+from exchanges.instrument_list import listed
 from exchanges.json_payload import read_json
 from exchanges.kline_page import Candle, kline_page, page_end
 from exchanges.trade_page import Row, trade_page
@@ -112,7 +112,7 @@ def read_time(payload: bytes) -> int:
 
 def read_markets(payload: bytes) -> list[Instrument]:
     """Read the markets; without tick and lot, which depend on the price. Left out are codes that we cannot name."""
-    return each_once(_instrument(row) for row in _read(payload, list[wire.Market]))
+    return listed(_read(payload, list[wire.Market]), _instrument, lambda row: row.market, "Upbit")
 
 
 def read_trades(instrument: Instrument, code: str, payload: bytes, received_at: int) -> TradeBatch | None:

@@ -218,7 +218,7 @@ def kline(at: int, value, row: int = 1) -> bytes:
         ("klines", kline(8, -1), "number of trades"),
         ("klines", json.dumps(KLINES[::-1]).encode(), "does not come after"),
         ("klines", json.dumps([row[:9] for row in KLINES]).encode(), "length"),
-        ("instruments", json.dumps({"symbols": [listed("BTCUSDT", "BTC", "USDT")] * 2}).encode(), "twice"),
+        ("instruments", json.dumps({"symbols": [listed(s, "BTC", "USDT") for s in ("A", "B")]}).encode(), "twice"),
         ("time", b'{"serverTime":"1499827319559"}', "int"),
         ("time", b'{"serverTime":-1}', "server time"),
         ("first", changed(AGGREGATES, 0, f=0), "first trade id"),

@@ -144,7 +144,8 @@ def test_a_list_in_pages_names_the_next_one() -> None:
 
 
 def test_lists_that_contradict_themselves_are_refused() -> None:
-    for payload in (page([LISTED, LISTED]), page([LISTED], "inverse"), page([LISTED | {"priceFilter": {}}])):
+    twice = [LISTED, LISTED | {"symbol": "BTCUSDT2"}]
+    for payload in (page(twice), page([LISTED], "inverse"), page([LISTED | {"priceFilter": {}}])):
         with pytest.raises(MalformedFrame):
             LINEAR.read_instruments(payload)
 

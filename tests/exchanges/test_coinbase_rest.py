@@ -163,7 +163,7 @@ def test_answers_are_read() -> None:
     ("read", "answer", "reason"),
     [
         (COINBASE.read_time, {"message": "NotFound"}, "not an answer of Coinbase"),
-        (COINBASE.read_instruments, [PRODUCTS[0]] * 2, "stands twice"),
+        (COINBASE.read_instruments, [PRODUCTS[0], PRODUCTS[0] | {"quote_increment": "5"}], "stands twice"),
         (lambda told: COINBASE.read_trades(BTC, "trade", told, 9), [row(5, 1), row(6, 2)], "not ascending"),
         (lambda told: COINBASE.read_trades(BTC, "trade", told, 9), [row(5, 1, "up")], "Invalid enum value"),
         (lambda told: COINBASE.read_klines(BTC, "1m", told), [CANDLES[0]] * 2, "stands twice"),

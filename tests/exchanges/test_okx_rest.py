@@ -173,7 +173,7 @@ def test_candles_are_ascending_and_say_nothing_of_trades() -> None:
         (OKX.read_time, answer([{"ts": "1"}]), "neither ms nor"),
         (OKX.read_time, b"<html>", "not an answer of OKX"),
         (OKX.read_time, b"[" * 10**6, "not an answer of OKX"),
-        (OKX.read_instruments, answer([listed("A-B", "SPOT"), listed("A-B", "SPOT")]), "stands twice"),
+        (OKX.read_instruments, answer([listed("A-B", "SPOT"), listed("A-B", "SPOT", tickSz="1")]), "stands twice"),
         (OKX.read_instruments, answer([listed("A-B", "SWAP")]), "is listed as 'SWAP'"),
         (OKX.read_instruments, answer([listed("A-B", "SPOT", tickSz="-1")]), "tick size"),
         (OKX.next_instruments_request, answer([listed("A-B", "OPTION")]), "other types"),
