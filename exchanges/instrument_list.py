@@ -21,8 +21,8 @@ def listed(
     """Give the instruments of a list but those that ``read`` gives as None: what our names cannot express.
 
     A row that ``read`` refuses (`MalformedFrame`), and rows that give one name to different instruments, are left
-    out, with one warning that names them; ``symbol`` is what a row calls itself. Raise `MalformedFrame` where more is to be left out than is
-    left: then it is the list that cannot be read.
+    out, with one warning that names them; ``symbol`` is what a row calls itself. Raise `MalformedFrame` where more is
+    to be left out than is left: then it is the list that cannot be read.
     """
     found, odd = list[Instrument | None](), dict[str, str]()
     for row in rows:
