@@ -1,5 +1,6 @@
 """Being told to stop: raised in the main thread until a command runs, then handed to a thread."""
 
+import os
 import signal
 import sys
 import threading
@@ -34,6 +35,17 @@ def raise_on_signals() -> None:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _raise)
     sys.unraisablehook = _signalled_again
+
+
+def leave_on_signals(code: int) -> None:
+    """Let a signal end the process at once with ``code``: its work is done, and only Python is still tidying up."""
+
+    def leave(number: int, frame: FrameType | None) -> NoReturn:
+        os._exit(code)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, leave)
 
 
 def refuse_stopped() -> None:

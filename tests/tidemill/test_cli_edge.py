@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from core.errors import IntegrityError, TransientError, UserError
-from tidemill import cli
+from tidemill import command_line as cli
 from tidemill.commands.table import COMMANDS
 from tidemill.options import GlobalOptions
 
@@ -173,7 +173,7 @@ def test_a_secret_in_an_unexpected_error_is_not_shown(
 
 def test_sigterm_and_ctrl_c_unwind_the_command(tmp_path: Path) -> None:
     code = (
-        "import sys, time, tidemill.cli as c\n"
+        "import sys, time, tidemill.command_line as c\n"
         "def wait():\n"
         "    try:\n"
         "        print('ready', flush=True); time.sleep(60)\n"

@@ -30,8 +30,9 @@ PROGRESS = re.compile(r"([0-9]+%, )?(checking the files|folding|revising), [0-9,
 # Loads everything once and forks for each command: a process of its own, without the second that imports take.
 FORKS = """
 import json, os, sys
-import dataflows.replay, storage.catalog, tidemill.cli, tidemill.commands.replay, tidemill.commands.sql
-import tidemill.commands.status, tidemill.commands.migrate, tidemill.commands.parse
+import dataflows.replay, storage.catalog, tidemill.cli, tidemill.command_line
+import tidemill.commands.replay, tidemill.commands.sql, tidemill.commands.status, tidemill.commands.migrate
+import tidemill.commands.parse
 for line in sys.stdin:
     job = json.loads(line)
     child = os.fork()
