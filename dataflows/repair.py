@@ -22,15 +22,18 @@ from core.timeframes import MINUTE
 from dataflows.authorship import Author, authorship
 from dataflows.gap_trades import AHEAD, MOST_BACK, Unanswered
 from dataflows.gap_venues import Source, source_of
-from dataflows.inbox import Inbox
+from dataflows.inbox import Inbox, wanted
 from dataflows.recorder.clock import wall_clock
 from dataflows.refill import Refill, bounds
 from dataflows.system import System, opened
 from exchanges.budgets import Budgets
 from exchanges.clients import asked_by, rest_of
+from exchanges.registry import VENUES
 from exchanges.rest import Rest
 from storage import lake
 from storage.data_folder import limits_path
+from storage.journal.folder import FeedFolder
+from storage.journal.lease import Tenancy
 from storage.lake import LakeWriter
 from storage.ledger.ledger import Ledger
 
@@ -46,15 +49,16 @@ _WHY = {
     "open": f"more than {MOST_BACK:,} trades were made since: a backfill can fetch it",
 }
 
-Outcome = Literal["repaired", "unfillable", "recent", "busy", "unanswered"]
+Outcome = Literal["repaired", "unfillable", "recent", "unrecorded", "busy", "unanswered"]
 
 
 @dataclass(frozen=True, slots=True)
 class GapRepair:
     """Say what became of a gap, as it is now; ``trades`` were new to the lake.
 
-    ``recent``: the dataflow has not closed its minutes yet, the recorder is still at it. ``busy``: another process
-    repairs the instrument. ``unanswered``: the venue could not be asked, or did not answer, and ``why``.
+    ``recent``: the dataflow has not closed its minutes yet, the recorder is still at it. ``unrecorded``: it has not,
+    and nobody records the instrument, so it will not. ``busy``: another process repairs the instrument.
+    ``unanswered``: the venue could not be asked, or did not answer, and ``why``.
     """
 
     gap: Gap
@@ -91,7 +95,7 @@ class RepairSummary:
     @property
     def left(self) -> int:
         """Give how many gaps nothing is known of that was not known before, for a reason that may pass."""
-        return self.count("busy", "unanswered")
+        return self.count("unrecorded", "busy", "unanswered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,13 +196,31 @@ class _Repair:
             if gap.missing == 0:
                 self._done.append(GapRepair(gap, "repaired"))
             elif gap.before_ts + AHEAD >= closed:
-                self._done.append(
-                    GapRepair(gap, "recent", why="its minutes are not closed yet: the recorder may still fetch it")
-                )
+                self._done.append(self._unclosed(gap))
             else:
                 gaps[gap.id_space].append(gap)
         for space, ready in gaps.items():
             await self._space(author, space, ready, closed)
+
+    def _unclosed(self, gap: Gap) -> GapRepair:
+        """Leave a gap to the recorder: the dataflow still folds its minutes, and would not know our trades."""
+        if self._is_recorded(gap.instrument):
+            return GapRepair(gap, "recent", why="its minutes are not closed yet: the recorder may still fetch it")
+        return GapRepair(gap, "unrecorded", why="nothing records, so its minutes stay open: `tidemill up` fetches it")
+
+    def _is_recorded(self, name: str) -> bool:
+        system = self._system
+        settings = {feed.name: name in wanted(feed, self._commands) for feed in system.settings.feeds}
+        exchange = name.partition(":")[0]
+        # Of a feed that the settings do not know any more nobody can say which instruments it records.
+        forgotten = {
+            feed: venue not in VENUES or VENUES[venue].exchange == exchange
+            for feed, venue in system.ledger.feeds().items()
+        }
+        return any(
+            records and _is_written(FeedFolder(system.folder.journal, feed))
+            for feed, records in {**forgotten, **settings}.items()
+        )
 
     async def _space(self, author: Author, space: str, gaps: Sequence[Gap], closed: int) -> None:
         settings, ledger = self._system.settings, self._system.ledger
@@ -256,3 +278,13 @@ class _Repair:
     def _report(self) -> None:
         trades = sum(refill.added.total() for refill in self._refills)
         self._on_progress(Progress(len(self._done), self._total, trades, self._name))
+
+
+def _is_written(feed: FeedFolder) -> bool:
+    tenancy = Tenancy(feed)
+    try:
+        tenancy.mark()
+        with tenancy.vacant() as vacant:
+            return not vacant
+    finally:
+        tenancy.close()

@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from core.timeframes import DAY, MINUTE
 from dataflows import repair as repairing
 from dataflows.repair import repair
 from dataflows.system import opened
+from storage.data_folder import DataFolder
+from storage.journal.folder import FeedFolder
+from storage.journal.lease import Lease
 
 SPANS = ((0.2, 0.22), (0.5, 0.7))
 
@@ -154,18 +158,47 @@ def test_who_is_busy_or_away_or_speaks_of_another_market_proves_nothing(place, e
     assert repair(settings).count("repaired") == 2
 
 
+@contextmanager
+def recorder(settings, feed="f"):
+    lease = Lease(FeedFolder(DataFolder(settings.data).journal, feed))
+    try:
+        yield
+    finally:
+        lease.release()
+
+
 def test_what_the_recorder_is_still_at_is_left_to_it(place, exchange):
     settings, truth = exchange.settings(place, "okx"), exchange.truth("okx")
     old, fresh = holes_at(truth, (0.3, 0.32), (0.97, 0.975))
     put(settings, records_of(truth, [old, fresh], ended=False))
-    assert [(one.outcome, one.trades) for one in repair(settings).gaps] == [
-        ("repaired", old[1] - old[0]),
-        ("recent", 0),
-    ]
+    with recorder(settings):
+        summary = repair(settings)
+    assert [(one.outcome, one.trades) for one in summary.gaps] == [("repaired", old[1] - old[0]), ("recent", 0)]
+    assert summary.left == 0
     # The recorder has brought it meanwhile: nothing is left to do.
     put(settings, records_of(truth.take(slice(*fresh))))
     assert repair(settings).gaps == ()
     assert [row[2] for row in everything(settings)["trades"]] == truth.ids.tolist()
+
+
+def test_where_nothing_records_what_is_not_closed_stays_and_who_fetches_it_is_said(place, exchange):
+    settings, truth = exchange.settings(place, "okx"), exchange.truth("okx")
+    (fresh,) = holes_at(truth, (0.97, 0.975))
+    put(settings, records_of(truth, [fresh], ended=False))
+    before = everything(settings)
+    other = settings.feeds[0].model_copy(update={"name": "other", "instruments": ("okx:ETH-USDT",)})
+    beside = settings.model_copy(update={"feeds": (*settings.feeds, other)})
+    (DataFolder(settings.data).journal / "other").mkdir()
+    # A recorder of another instrument brings nothing of this one.
+    with recorder(settings, "other"):
+        summary = repair(beside)
+    assert outcomes(summary) == [("unrecorded", 0, fresh[1] - fresh[0])]
+    assert "`tidemill up` fetches it" in summary.gaps[0].why
+    assert summary.left == 1
+    assert everything(settings) == before
+    # A feed that the settings do not know any more may record it.
+    with recorder(settings):
+        assert repair(settings.model_copy(update={"feeds": (other,)})).count("recent") == 1
 
 
 def test_a_venue_that_gives_its_trades_other_ids_than_it_streamed_is_not_believed(place, exchange):

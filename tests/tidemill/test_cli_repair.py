@@ -74,3 +74,13 @@ def test_gaps_are_told_as_they_become(called, tmp_path):
         exchange.tape.hidden.clear()
         code, out, err = called("--all", port=exchange.served.port)
         assert (code, out.splitlines()[-1].split(",")[0]) == (0, "1 repaired; 3 trades stored")
+
+
+def test_what_nobody_records_any_more_is_left_to_the_next_start_and_not_told_as_done(called, tmp_path):
+    with serve(Settings(), DataFolder(tmp_path / "data")), market() as exchange:
+        settings, truth = exchange.settings(tmp_path / "data", "okx"), exchange.truth("okx")
+        put(settings, records_of(truth, holes_at(truth, (0.97, 0.975)), ended=False))
+        code, out, err = called(port=exchange.served.port)
+        assert (code, err) == (1, "")
+        assert "`tidemill up` fetches it" in out
+        assert out.splitlines()[-1].startswith("1 still open; 0 trades stored")

@@ -40,8 +40,9 @@ def repair(
     """Fetch what open gaps miss from the venues, the oldest first, and store it.
 
     Works while `tidemill up` runs and while it does not; what was fetched before is not stored again. A gap is
-    repaired, or unfillable where the venue does not have it any more; it stays open where the venue does not answer
-    (the exit code is then 1) and where the recorder is still at it.
+    repaired, or unfillable where the venue does not have it any more; it stays open where the recorder is still at
+    it, and, with exit code 1, where the venue does not answer, or where the recorder was stopped at it: what the last
+    minute before the end misses comes with the next `tidemill up`.
 
     Example: tidemill repair okx:BTC-USDT
     """
@@ -121,7 +122,7 @@ def _rows(gaps: Sequence[GapRepair]) -> list[tuple[Any, ...]]:
             one.gap.instrument,
             _EPOCH + timedelta(microseconds=one.gap.after_ts),
             _EPOCH + timedelta(microseconds=one.gap.before_ts),
-            "open" if one.outcome in ("recent", "busy", "unanswered") else one.outcome,
+            "open" if one.outcome in ("recent", "unrecorded", "busy", "unanswered") else one.outcome,
             one.trades,
             _missing(one),
             one.why,
