@@ -21,6 +21,8 @@ CACHED_TRADES = 100_000
 """So many trades of a market ccxt keeps until they are taken; its default of 1,000 loses those of a burst."""
 
 _TIMEOUT_MS = 10_000
+# Here ccxt multiplies what it was told to make texts of.
+_OF_DOUBLES = ("bitrue",)
 _ORIGIN = re.compile(r"(wss?|https?)://[^/]+")
 # Its trades and those of its REST have different ids by default.
 _ALIKE = {"watchTrades": {"name": "aggTrade"}, "watchTradesForSymbols": {"name": "aggTrade"}}
@@ -80,7 +82,8 @@ def opened(exchange_id: str, websocket_url: str | None, rest_url: str | None) ->
         options |= _ALIKE
     named = [url for url in (websocket_url, rest_url) if url]
     trusting = not any(is_loopback(urlsplit(url).hostname or "") for url in named)
-    config = {"number": str, "timeout": _TIMEOUT_MS, "aiohttp_trust_env": trusting, "options": options}
+    number = float if exchange_id in _OF_DOUBLES else str
+    config = {"number": number, "timeout": _TIMEOUT_MS, "aiohttp_trust_env": trusting, "options": options}
     exchange = kind(config) if kind is not None else None
     if exchange is None or exchange.has.get("watchTrades") is not True:
         raise UserError(f"ccxt cannot watch the trades of {exchange_id}: it gives them by REST only, or not at all")

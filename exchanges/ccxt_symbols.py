@@ -8,12 +8,11 @@ from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from core.errors import MalformedFrame, UserError
 from core.instruments import Instrument
-
-Kind: TypeAlias = Literal["spot", "linear", "inverse", "quanto"]
+from exchanges.ccxt_sizes import Kind, sizes
 
 LONGEST_EXCHANGE = 20
 """Characters of an exchange in an instrument's name; ccxt has one with 21, which loses its last."""
@@ -69,12 +68,12 @@ def instrument(
 ) -> Instrument:
     """Give the instrument of a symbol; raise `MalformedFrame` as `parts` does.
 
-    Sizes of contracts are contracts, as ccxt has it, and ``multiplier`` is its contract size; of spot it is 1.
+    ``multiplier`` is what ccxt calls the size of a contract; what a size is then: `exchanges.ccxt_sizes.sizes`.
     """
-    base, quote, settle, expiry = parts(symbol)
-    if not settle:
-        return Instrument(prefix(exchange_id), base, quote, expiry, symbol, tick, lot)
-    return Instrument(prefix(exchange_id), base, quote, expiry, symbol, tick, lot, multiplier, "contracts")
+    told = parts(symbol)
+    lot, multiplier, unit = sizes(exchange_id, told.kind, lot, multiplier)
+    named = prefix(exchange_id), told.base, told.quote, told.expiry, symbol
+    return Instrument(*named, tick, lot, multiplier, unit)
 
 
 def symbol_of(exchange_id: str, wanted: Instrument) -> str:
