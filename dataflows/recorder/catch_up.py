@@ -16,9 +16,11 @@ from dataflows.recorder.clock import SteadyClock
 from dataflows.recorder.commit_log import CommitLog
 from dataflows.recorder.known_trades import Key, KnownTrades
 from dataflows.recorder.metrics import FeedMetrics
+from dataflows.recorder.pursuit import Pursuit, pause
 from dataflows.recorder.rereads import Rereads
 from exchanges import history
 from exchanges.rest import Held, Rest
+from exchanges.trades_by_id import trades_by_id
 from exchanges.venue import Venue
 
 _log = structlog.get_logger(__name__)
@@ -27,7 +29,6 @@ PATIENCE_SECONDS = 1.0
 """A hole of this age is no matter of order any more: nothing on its way will fill it."""
 
 TRIES = 6
-LONGEST_WAIT_SECONDS = 30.0
 PAGE = 1_000
 """Holes within so many ids are asked for as one: it costs one page either way."""
 
@@ -44,12 +45,6 @@ class Missing:
     key: Key
     first: int
     last: int
-
-
-@dataclass(slots=True)
-class _Pursuit:
-    due: float
-    tries: int = 0
 
 
 @dataclass(slots=True)
@@ -80,7 +75,7 @@ class CatchUp:
     ) -> None:
         self._venue, self._rest, self._known, self._log, self._clock = venue, rest, known, log, clock
         self._metrics, self._instruments, self._most = metrics, instruments, most
-        self._pursued: dict[Missing, _Pursuit] = {}
+        self._pursued: dict[Missing, Pursuit] = {}
         self._left: set[Missing] = set()
         self._unsure: dict[Key, _Unsure] = {}
         self._not_before = 0.0
@@ -184,8 +179,7 @@ class CatchUp:
         }
         self._left &= present
         self._pursued = {
-            missing: self._pursued.get(missing) or _Pursuit(now + PATIENCE_SECONDS)
-            for missing in present - self._left
+            missing: self._pursued.get(missing) or Pursuit(now + PATIENCE_SECONDS) for missing in present - self._left
         }
 
     def _joined(self, now: float) -> list[Missing]:
@@ -204,27 +198,32 @@ class CatchUp:
     async def _fill(self, missing: Missing) -> None:
         if time.monotonic() < self._not_before:
             return
-        why, before, answered = NOT_THERE, self._count(missing), True
+        why, before, answered, refused = NOT_THERE, self._count(missing), True, False
         try:
             await self._fetch(missing)
         except (TransientError, VenueError) as error:
             # A venue that is away for an hour is asked until it is back.
-            why, answered = str(error), not isinstance(error, TransientError)
+            why, answered, refused = str(error), False, isinstance(error, VenueError)
             self._hear(error)
         except UserError as error:
-            why = str(error)
+            why, answered, refused = str(error), False, True
         await self._log.flushed()
         left = self._count(missing)
         if left < before:
             _log.info("caught_up", instrument=missing.key[0], trades=before - left)
-        tries = max((p.tries for m, p in self._pursued.items() if _within(m, missing)), default=0)
-        self._look(time.monotonic())
-        for rest, pursuit in list(self._pursued.items()):
-            if _within(rest, missing):
-                pursuit.tries = 1 if left < before else max(pursuit.tries, tries) + 1
-                pursuit.due = time.monotonic() + min(2.0 ** (pursuit.tries - 1), LONGEST_WAIT_SECONDS)
-                if pursuit.tries >= TRIES and answered:
-                    self._leave(rest, why)
+        earlier, now = self._pursued, time.monotonic()
+        self._look(now)
+        for rest, known in list(self._pursued.items()):
+            if not _within(rest, missing):
+                continue
+            if left < before:
+                # It goes on being filled: what it lacks still is counted from the next answer on.
+                self._pursued[rest] = Pursuit(now).tried(now)
+                continue
+            was = next((pursuit for whole, pursuit in earlier.items() if _within(rest, whole)), known)
+            tried = self._pursued[rest] = was.tried(now, answered=answered, refused=refused)
+            if max(tried.answered, tried.refused) >= TRIES:
+                self._leave(rest, why)
 
     def _count(self, missing: Missing) -> int:
         return sum(last - first + 1 for first, last in self._known.missing(missing.key, missing.first, missing.last))
@@ -235,7 +234,7 @@ class CatchUp:
             return
         channel = history.trade_channel(self._venue, missing.key[1])
         wanted = (instrument, channel, missing.first, missing.last)
-        async for page in history.trades(self._rest, self._venue, *wanted, received=self._clock.now):
+        async for page in trades_by_id(self._rest, self._venue, *wanted, received=self._clock.now):
             self._put(self._known.unknown(page))
             await self._log.room()
 
@@ -257,8 +256,7 @@ class CatchUp:
         except (TransientError, VenueError) as error:
             self._hear(error)
             if unsure.tries + 1 < TRIES or isinstance(error, TransientError):
-                wait = min(2.0**unsure.tries, LONGEST_WAIT_SECONDS)
-                again = _Unsure(time.monotonic() + wait, unsure.tries + 1, unsure.last, noted=True)
+                again = _Unsure(time.monotonic() + pause(unsure.tries), unsure.tries + 1, unsure.last, noted=True)
                 self._unsure.setdefault(key, again)
         await self._log.flushed()
 

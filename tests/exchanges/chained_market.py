@@ -21,7 +21,7 @@ PAGES = {"binance": 1000, "okx": 100, "coinbase": 1000, "deribit": 1000}
 
 
 class ChainedMarket:
-    """Have the trades of these ids; ``answers`` are statuses that the next requests get, 200 when they have run out."""
+    """Have the trades of these ids; ``answers`` are the statuses of the next answers, after which all are 200."""
 
     def __init__(self, name, ids, answers=()):
         self.name, self.ids, self.answers = name, sorted(ids), list(answers)
