@@ -21,11 +21,27 @@ from pydantic_settings import (
 
 from core.errors import UnknownName, UserError
 from core.instruments import Instrument
+from core.setting_errors import explained
 from core.timeframes import timeframe
 
 Bytes = Annotated[int, Field(gt=0)]
 _PREFIX = "TIDEMILL_"
 _NOT_SETTINGS = {"TIDEMILL_CONFIG", "TIDEMILL_SAMPLE"}
+
+
+def _timeframe(name: str) -> str:
+    try:
+        return timeframe(name).name
+    except UserError as error:
+        # Of a ValueError alone pydantic tells which setting it is about.
+        raise ValueError(str(error)) from None
+
+
+def _instrument(name: str) -> str:
+    try:
+        return Instrument.parse(name).name
+    except UserError as error:
+        raise ValueError(str(error)) from None
 
 
 class _Section(BaseModel):
@@ -64,7 +80,7 @@ class CandleSettings(_Section):
     @field_validator("timeframes")
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(timeframe(name).name for name in names)
+        return tuple(map(_timeframe, names))
 
 
 class QuoteSettings(_Section):
@@ -86,12 +102,12 @@ class StrategySettings(_Section):
     @field_validator("timeframe")
     @classmethod
     def _known(cls, name: str) -> str:
-        return timeframe(name).name
+        return _timeframe(name)
 
     @field_validator("instruments")
     @classmethod
     def _readable(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(name if name == "*" else Instrument.parse(name).name for name in names)
+        return tuple(name if name == "*" else _instrument(name) for name in names)
 
 
 class FeedSettings(_Section):
@@ -114,7 +130,7 @@ class FeedSettings(_Section):
     @field_validator("instruments")
     @classmethod
     def _readable(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(Instrument.parse(name).name for name in names))
+        return tuple(dict.fromkeys(map(_instrument, names)))
 
     @property
     def dialect(self) -> str:
@@ -215,7 +231,7 @@ def load(config: Path | None = None, data: Path | None = None, environ: Mapping[
         values = _read(path) if named or path.exists() else {}
         settings = Settings(**_merged(values, _environment(environ)))
     except ValidationError as error:
-        raise UserError(_explain(error, path)) from None
+        raise UserError(explained(error, Settings, path)) from None
     # model_copy would skip validation of the path's type only: it is a Path already.
     return settings.model_copy(update={"data": data}) if data else settings
 
@@ -235,8 +251,11 @@ def _environment(environ: Mapping[str, str]) -> dict[str, Any]:
     try:
         return source()
     except SettingsError as error:
-        # The cause holds the value, which may be a secret.
-        raise UserError(f"environment: {error}: write JSON, as in {_PREFIX}STRATEGIES='[...]'") from None
+        # Its words are of the library's inside, and the cause holds the value, which may be a secret.
+        field = next((name for name in Settings.model_fields if f'"{name}"' in str(error)), "")
+        names = [name for name in environ if name.upper().startswith(_PREFIX + field.upper())]
+        said = " or ".join(sorted(names))
+        raise UserError(f"environment: {said} is no JSON: write a list as '[...]', a table as '{{...}}'") from None
 
 
 def _merged(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
@@ -263,28 +282,3 @@ def _names(fields: Mapping[str, FieldInfo], prefix: str = "") -> set[str]:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             names |= _names(kind.model_fields, f"{prefix}{name}.")
     return names
-
-
-def _explain(error: ValidationError, path: Path) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        parent = [part for part in first["loc"][:-1] if isinstance(part, str)]
-        return f"{path}: {UnknownName('setting', where, _siblings(parent))}"
-    return f"{path} or environment: setting {where!r}: {first['msg'].removeprefix('Value error, ')}"
-
-
-_LISTED: dict[str, type[BaseModel]] = {"strategies": StrategySettings, "feeds": FeedSettings}
-
-
-def _siblings(parent: list[str]) -> list[str]:
-    section: type[BaseModel] = Settings
-    for name in parent:
-        kind = section.model_fields[name].annotation
-        if name in _LISTED:
-            kind = _LISTED[name]
-        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
-            return []
-        section = kind
-    prefix = "".join(f"{name}." for name in parent)
-    return [prefix + name for name in section.model_fields]

@@ -72,6 +72,10 @@ def test_the_file_is_found_by_environment_and_by_place(tmp_path: Path) -> None:
         ("[candles]\nlatenes_ms = 1\n", "did you mean 'candles.lateness_ms'?"),
         ('[[strategies]]\nname = "rsi"\ntimefram = "1m"\n', "timeframe"),
         ("[ledger]\nurll = 'x'\n", "did you mean 'ledger.url'?"),
+        (
+            '[[feeds]]\nname = "binance"\ninstrument = ["binance:BTC-USDT"]\n',
+            "unknown setting 'feeds.0.instrument': did you mean 'feeds.instruments'?",
+        ),
     ],
 )
 def test_a_misspelt_name_in_the_file_is_refused_with_the_nearest(tmp_path: Path, text: str, nearest: str) -> None:
@@ -136,6 +140,43 @@ def test_a_wrong_value_in_the_environment_is_a_clear_refusal(environ: dict[str, 
     with pytest.raises(UserError) as caught:
         load(environ=environ)
     assert "\n" not in str(caught.value)
+
+
+BTC = '"binance:BTC-USDT"'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("data = 1\n", "setting 'data': write a path, as in"),
+        ('log = "loud"\n', "setting 'log': write 'debug', 'info', 'warning' or 'error'"),
+        ("candles = 3\n", "setting 'candles': write a table of settings"),
+        ("strategies = 3\n", "setting 'strategies': write a list"),
+        ("feeds = [3]\n", "setting 'feeds.0': write a table of settings"),
+        (f'[[feeds]]\nname = "a"\ninstruments = {BTC}\n', "setting 'feeds.0.instruments': write a list"),
+        ('[[feeds]]\nname = "a"\ninstruments = []\n', "setting 'feeds.0.instruments': write at least 1 of them"),
+        ('[[feeds]]\nname = "a"\n', "setting 'feeds.0.instruments': is missing"),
+        (f'[[feeds]]\nname = "A b"\ninstruments = [{BTC}]\n', "setting 'feeds.0.name': write lower-case letters"),
+        ('[[feeds]]\nname = "a"\ninstruments = ["BTC"]\n', "setting 'feeds.0.instruments': 'BTC' is no instrument"),
+        ('[[strategies]]\nname = "rsi"\ninstruments = ["BTC"]\n', "setting 'strategies.0.instruments': 'BTC' is no"),
+        ('[[strategies]]\nname = "rsi"\ntimeframe = "5min"\n', "setting 'strategies.0.timeframe': unknown timeframe"),
+        ('[candles]\ntimeframes = ["5min"]\n', "setting 'candles.timeframes': unknown timeframe '5min': did you"),
+        ("[candles]\nlateness_ms = -1\n", "setting 'candles.lateness_ms': write 0 or more"),
+        ("[candles]\nlateness_ms = 1.5\n", "setting 'candles.lateness_ms': write a whole number"),
+        ("[recorder]\nstale_s = 3601\n", "setting 'recorder.stale_s': write 3600 or less"),
+        ("[recorder]\nstale_s = 0\n", "setting 'recorder.stale_s': write more than 0"),
+    ],
+)
+def test_a_wrong_value_is_refused_in_our_words_with_the_file(tmp_path: Path, text: str, said: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(UserError) as caught:
+        load(path, environ={})
+    assert str(caught.value).startswith(f"{path} or environment: {said}")
+
+
+def test_what_is_no_json_in_the_environment_names_its_variable() -> None:
+    with pytest.raises(UserError, match=r"^environment: TIDEMILL_STRATEGIES is no JSON: write a list as"):
+        load(environ={"TIDEMILL_STRATEGIES": "rsi", "TIDEMILL_LOG": "info"})
 
 
 def test_strategies_can_stand_in_the_environment_as_json() -> None:
