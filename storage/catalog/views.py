@@ -123,6 +123,7 @@ VIEWS = (
         COMPLETENESS,
         (
             ("instrument", "VARCHAR", "the instrument's name"),
+            ("id_space", "VARCHAR", "which ids its trades were recorded with: each has a row of its own"),
             ("day", "DATE", "the day, UTC"),
             ("first", _TIME, "from when on it was recorded on that day, UTC"),
             ("last", _TIME, "until when"),

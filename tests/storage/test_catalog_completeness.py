@@ -11,7 +11,7 @@ from storage.catalog import open_catalog
 from storage.ledger.ledger import Ledger
 
 T = 1_723_161_600_000_000  # 2024-08-09T00:00:00Z
-BINANCE, BYBIT = "binance:BTC-USDT", "bybit:BTC-USDT"
+BINANCE, BYBIT, LATER = "binance:BTC-USDT", "bybit:BTC-USDT", "binance:ETH-USDT"
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +33,24 @@ def shares(fresh_lake, tmp_path_factory):
                 Coverage(BYBIT, "execution", T + HOUR, T + 4 * HOUR, T + HOUR, T + 4 * HOUR),
             ],
         )
+        # Two gaps of an hour that were given up: later all of the one is there, and half of the other.
+        half = T + 3 * HOUR + HOUR // 2
+        for missing in ((9, 10), (0, 5)):
+            ledger.record(
+                gaps=[
+                    Gap(LATER, "trade", 11, 19, T + HOUR, T + 2 * HOUR, missing[0], unfillable=True),
+                    Gap(LATER, "trade", 31, 40, T + 3 * HOUR, T + 4 * HOUR, missing[1], unfillable=True),
+                ]
+            )
+        ledger.record(
+            coverage=[
+                Coverage(LATER, "trade", 1, 35, T, half),
+                Coverage(LATER, "trade", 41, 50, T + 4 * HOUR, T + 5 * HOUR),
+            ]
+        )
     with open_catalog(address, path) as catalog:
-        rows = catalog.execute("SELECT * FROM completeness ORDER BY instrument, day").fetchall()
-    return {(row[0], row[1]): row[2:] for row in rows}
+        rows = catalog.execute("SELECT * FROM completeness ").fetchall()
+    return {(name, day): rest for name, _, day, *rest in rows}
 
 
 def test_a_day_is_proven_at_once_or_repaired(shares):
@@ -49,6 +64,12 @@ def test_what_is_missing_is_told_by_its_time(shares):
     _, _, proven, repaired, missing, *gaps = shares[BINANCE, date(2024, 8, 10)]
     assert (proven, repaired, missing) == pytest.approx((15 / 24, 0, 9 / 24))
     assert gaps == [0, 1, 1]
+
+
+def test_what_was_given_up_and_came_all_the_same_is_repaired(shares):
+    *_, proven, repaired, missing, of_repaired, of_open, of_unfillable = shares[LATER, date(2024, 8, 9)]
+    assert (proven, repaired, missing) == pytest.approx((3 / 5, 3 / 10, 1 / 10))
+    assert (of_repaired, of_open, of_unfillable) == (1, 0, 1)
 
 
 def test_only_the_recorded_part_of_a_day_counts(shares):
