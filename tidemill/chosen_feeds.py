@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from core.errors import UnknownName, UserError
 from core.instruments import Instrument
 from core.settings import FeedSettings, Settings
+from exchanges.ccxt_venue import PREFIX
 from exchanges.registry import VENUES
 from exchanges.registry import venue as venue_named
 from exchanges.venue import Venue
@@ -26,8 +27,8 @@ def chosen(settings: Settings, names: Sequence[str]) -> Settings:
     """Give the settings with the feeds that ``names`` name; without names, with all of theirs.
 
     A name is that of a feed of the settings, else that of a venue. Raise `UnknownName` for others and for a venue
-    that is not known, `UserError` where a venue has no such instrument, an address is none, channels do not go
-    together, or there is no feed at all.
+    that is not known, `UserError` for an exchange of ccxt without instruments, where a venue has no such instrument,
+    an address is none, channels do not go together, or there is no feed at all.
     """
     declared = {feed.name: feed for feed in settings.feeds}
     feeds = tuple(_feed(name, declared) for name in dict.fromkeys(names)) if names else settings.feeds
@@ -41,11 +42,27 @@ def chosen(settings: Settings, names: Sequence[str]) -> Settings:
 def _feed(name: str, declared: dict[str, FeedSettings]) -> FeedSettings:
     if name in declared:
         return declared[name]
+    if name.startswith(PREFIX):
+        raise _undeclared(name)
     if name not in VENUES:
         raise UnknownName("feed", name, dict.fromkeys([*declared, *VENUES]))
     venue = VENUES[name]
     pairs = _PAIRS.get(name, DEFAULT_PAIRS)
     return FeedSettings(name=name, instruments=tuple(_default(venue, pair) for pair in pairs))
+
+
+def _undeclared(name: str) -> UserError:
+    exchange = _of_ccxt(name)
+    return UserError(
+        f"feed {name!r} has no default instruments: name them in tidemill.toml in three lines: [[feeds]], "
+        f'name = "{name}", instruments = ["{exchange}:BTC-USDT"]'
+    )
+
+
+def _of_ccxt(name: str) -> str:
+    if name == PREFIX:
+        raise UserError(f"the name of an exchange is missing after {PREFIX!r}: write it, as in {PREFIX}kraken")
+    return venue_named(name).exchange
 
 
 def _default(venue: Venue, pair: str) -> str:
@@ -60,6 +77,8 @@ def _default(venue: Venue, pair: str) -> str:
 def _check(feed: FeedSettings) -> None:
     _check_address(feed, "websocket_url", "ws")
     _check_address(feed, "rest_url", "http")
+    if feed.dialect == PREFIX:
+        _of_ccxt(feed.dialect)
     venue = venue_named(feed.dialect, feed.websocket_url, feed.rest_url)
     instruments = [Instrument.parse(name) for name in feed.instruments]
     channels = feed.channels or (venue.trade_channel,)

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 
 from core.errors import TidemillError
 from core.settings import Settings
-from strategies.registry import strategy
+from tidemill.chosen_strategies import refuse_unknown
 from tidemill.commands.table import load
 
 Verdict = Literal["ok", "warn", "fail"]
@@ -46,8 +46,7 @@ def checks(load_settings: Callable[[], Settings]) -> Iterator[Check]:
     try:
         settings = load_settings()
         path = settings.data
-        for placed in settings.strategies:
-            strategy(placed.name, placed.params)
+        refuse_unknown(settings)
     except TidemillError as error:
         yield Check("settings", "fail", str(error), "mend the setting")
     else:

@@ -40,3 +40,21 @@ def test_a_feed_of_one_is_checked_before_it_is_recorded() -> None:
         chosen(feeds("ccxt-kraken", "okx:BTC-USD"), [])
     with pytest.raises(UnknownName, match="channel of ccxt-kraken"):
         chosen(feeds("ccxt-kraken", "kraken:BTC-USD", channels=("quote",)), [])
+
+
+def test_one_that_is_only_named_is_told_how_to_be_declared() -> None:
+    said = (
+        r"tidemill\.toml in three lines: \[\[feeds\]\], name = \"ccxt-kraken\", instruments = \[\"kraken:BTC-USDT\"\]"
+    )
+    with pytest.raises(UserError, match=said):
+        chosen(Settings(), ["ccxt-kraken"])
+    with pytest.raises(UnknownName, match="did you mean 'ccxt-kraken'"):
+        chosen(Settings(), ["ccxt-krakne"])
+    declared = feeds("ccxt-kraken", "kraken:BTC-USD")
+    assert chosen(declared, ["f"]) == declared
+
+
+def test_a_missing_name_of_an_exchange_is_told_and_none_is_guessed() -> None:
+    for refused in (lambda: chosen(Settings(), ["ccxt-"]), lambda: chosen(feeds("ccxt-", "kraken:BTC-USD"), [])):
+        with pytest.raises(UserError, match="the name of an exchange is missing after 'ccxt-'"):
+            refused()

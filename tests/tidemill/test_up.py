@@ -108,7 +108,11 @@ def failed(data: Path, *words: str, **more: str) -> tuple[int, str]:
     [
         (("--feed", "binanse"), {}, "unknown feed 'binanse': did you mean 'binance'"),
         (("--for", "an hour"), {}, "--for 'an hour' is no duration"),
-        ((), {"TIDEMILL_STRATEGIES": '[{"name": "rsy"}]'}, "did you mean 'rsi'"),
+        (
+            (),
+            {"TIDEMILL_STRATEGIES": '[{"name": "rsy"}]'},
+            "setting 'strategies.0': unknown strategy 'rsy': did you mean 'rsi'",
+        ),
         ((), {"TIDEMILL_SIMULATOR__PROT": "1"}, "did you mean 'TIDEMILL_SIMULATOR__PORT'"),
     ],
 )

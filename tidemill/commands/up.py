@@ -17,9 +17,9 @@ from storage.data_folder import DataFolder
 from storage.ledger.ledger import Ledger
 from storage.ledger.schema import migrate
 from storage.ledger.server import serve
-from strategies.registry import strategy
 from tidemill.child import opened_log
 from tidemill.chosen_feeds import chosen
+from tidemill.chosen_strategies import refuse_unknown
 from tidemill.component_metrics import RestartCollector, StateCollector
 from tidemill.components import port
 from tidemill.configuration import configured
@@ -59,8 +59,7 @@ def up(
     settings, options = configured(ctx), ctx.obj
     limit = None if length is None else seconds(length, "--for")
     settings = chosen(settings, feed or ())
-    for placed in settings.strategies:
-        strategy(placed.name, placed.params)
+    refuse_unknown(settings)
     folder = DataFolder(settings.data)
     _refuse(settings, folder)
     with ExitStack() as stack:
