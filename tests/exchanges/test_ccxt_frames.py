@@ -148,7 +148,8 @@ def test_any_bytes_give_messages_or_are_malformed(data):
         return
     for message in found:
         assert float(message.price) > 0
-        assert 1 <= message.id < 2**63
+        assert -(2**63) <= message.id < 2**63
+        assert message.id != 0
 
 
 def test_a_page_is_read_in_order_each_trade_once():

@@ -36,7 +36,8 @@ def asking(raw_server, exchange_id, answer, test):
             market = venue(f"ccxt-{exchange_id}", rest_url=f"http://127.0.0.1:{port}")
             rest = rest_of(market, budgets=Budgets())
             try:
-                await test(rest, market, asked)
+                async with asyncio.timeout(60):
+                    await test(rest, market, asked)
             finally:
                 await rest.close()
 
