@@ -157,7 +157,7 @@ def fold_trades(
             state.lateness,
             state.longest_fill,
             trades.ts,
-            trades.ids,
+            trades.places,
             trades.price,
             ticks,
             tick_scale,

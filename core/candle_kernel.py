@@ -20,7 +20,7 @@ _LOW: Final = np.uint64(0xFFFFFFFF)
 _HALF: Final = np.uint64(32)
 
 # Columns of a slot's integers.
-START, COUNT, OPEN_TS, OPEN_ID, CLOSE_TS, CLOSE_ID = range(6)
+START, COUNT, OPEN_TS, OPEN_PLACE, CLOSE_TS, CLOSE_PLACE = range(6)
 # Columns of prices.
 OPEN, HIGH, LOW, CLOSE = range(4)
 # Columns of sums, two words each: low, high.
@@ -127,7 +127,7 @@ def _take(
     slots: NDArray[np.int64],
     prices: NDArray[np.float64],
     ts: NDArray[np.int64],
-    ids: NDArray[np.int64],
+    places: NDArray[np.int64],
     price: NDArray[np.float64],
     fills: NDArray[np.int32],
 ) -> Any:
@@ -136,28 +136,28 @@ def _take(
     All but the sums: see `_sum_up`.
     """
     n = len(ts)
-    open_ts, open_id, close_ts, close_id = (
+    open_ts, open_place, close_ts, close_place = (
         slots[at, OPEN_TS],
-        slots[at, OPEN_ID],
+        slots[at, OPEN_PLACE],
         slots[at, CLOSE_TS],
-        slots[at, CLOSE_ID],
+        slots[at, CLOSE_PLACE],
     )
     count, newest = slots[at, COUNT], ts[row]
     first, high, low, last = prices[at, OPEN], prices[at, HIGH], prices[at, LOW], prices[at, CLOSE]
     while row < n and start <= ts[row] < end:
-        time, trade, paid = ts[row], ids[row], price[row]
+        time, place, paid = ts[row], places[row], price[row]
         newest = max(newest, time)
         high = max(high, paid)
         low = min(low, paid)
-        if time < open_ts or (time == open_ts and trade < open_id):
-            open_ts, open_id, first = time, trade, paid
-        if time > close_ts or (time == close_ts and trade > close_id):
-            close_ts, close_id, last = time, trade, paid
+        if time < open_ts or (time == open_ts and place < open_place):
+            open_ts, open_place, first = time, place, paid
+        if time > close_ts or (time == close_ts and place > close_place):
+            close_ts, close_place, last = time, place, paid
         count += fills[row]
         row += 1
     slots[at, COUNT] = count
-    slots[at, OPEN_TS], slots[at, OPEN_ID] = open_ts, open_id
-    slots[at, CLOSE_TS], slots[at, CLOSE_ID] = close_ts, close_id
+    slots[at, OPEN_TS], slots[at, OPEN_PLACE] = open_ts, open_place
+    slots[at, CLOSE_TS], slots[at, CLOSE_PLACE] = close_ts, close_place
     prices[at, OPEN], prices[at, HIGH], prices[at, LOW], prices[at, CLOSE] = first, high, low, last
     return row, newest
 
@@ -173,7 +173,7 @@ def fold(
     lateness: int,
     longest_fill: int,
     ts: NDArray[np.int64],
-    ids: NDArray[np.int64],
+    places: NDArray[np.int64],
     price: NDArray[np.float64],
     ticks: NDArray[np.uint64],
     tick_scale: NDArray[np.uint8],
@@ -250,13 +250,13 @@ def fold(
         at = start // frame % ring
         if slots[at, START] == NOTHING:
             slots[at, START], slots[at, COUNT] = start, 0
-            slots[at, OPEN_TS], slots[at, OPEN_ID] = ts[row], ids[row]
-            slots[at, CLOSE_TS], slots[at, CLOSE_ID] = ts[row], ids[row]
+            slots[at, OPEN_TS], slots[at, OPEN_PLACE] = ts[row], places[row]
+            slots[at, CLOSE_TS], slots[at, CLOSE_PLACE] = ts[row], places[row]
             prices[at, :] = price[row]
             sums[at, :] = np.uint64(0)
         # Most of what follows lies in the same interval: all of it, up to the trade that closes the oldest one.
         end = min(start + frame, cursor[NEXT_START] + frame + lateness)
-        after, newest = _take(row, at, start, end, slots, prices, ts, ids, price, fills)
+        after, newest = _take(row, at, start, end, slots, prices, ts, places, price, fills)
         _sum_up(row, after, at, sums, ticks, tick_scale, lots, lot_scale, side)
         cursor[WATERMARK] = max(cursor[WATERMARK], newest - lateness)
         cursor[ROW] = after

@@ -28,11 +28,11 @@ TRADES_SCHEMA = pa.schema(_FIELDS)
 class TradeBatch:
     """Hold trades of one instrument and one id space in columns of equal length.
 
-    ``ids`` int64, the venue's trade ids; ``ts`` and ``received`` int64, µs since the epoch, UTC: the venue's
-    time and ours; ``price`` and ``size`` float64, each the nearest double of a decimal of at most 15
-    significant digits, so that the venue's decimal survives; ``side`` int8, the taker's: +1 buy, -1 sell;
-    ``fills`` int32, how many venue trades the row stands for; ``offset`` int64, the journal offset of the
-    record that brought it. Rows stand in the order of arrival.
+    ``ids`` int64, the venue's trade ids, less than 0 where they are made of a text; ``ts`` and ``received`` int64,
+    µs since the epoch, UTC: the venue's time and ours; ``price`` and ``size`` float64, each the nearest double of a
+    decimal of at most 15 significant digits, so that the venue's decimal survives; ``side`` int8, the taker's: +1
+    buy, -1 sell; ``fills`` int32, how many venue trades the row stands for; ``offset`` int64, the journal offset of
+    the record that brought it. Rows stand in the order of arrival.
     """
 
     instrument: str
@@ -62,13 +62,26 @@ class TradeBatch:
             self.offset,
         )
 
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """Give what orders trades of one moment, int64[n]: the ids where they count.
+
+        An id that is made of a text says nothing. There it is the price, because an order that trades with several
+        others takes the best of them first: one that buys pays more and more, one that sells gets less and less.
+        """
+        if len(self.ids) == 0 or self.ids.min() >= 0:
+            return self.ids
+        # Doubles of one sign are in the order of their bits.
+        walked = self.price.view(np.int64) * self.side
+        return np.where(self.ids < 0, walked, self.ids)
+
     def take(self, rows: NDArray[Any] | slice) -> "TradeBatch":
         """Give the rows that a slice, a mask or indices name."""
         return TradeBatch(self.instrument, self.id_space, *(column[rows] for column in self.columns()))
 
     def in_event_order(self) -> "TradeBatch":
-        """Sort by event time, then the venue's id, then the order of arrival."""
-        return self.take(np.lexsort((self.offset, self.ids, self.ts)))
+        """Sort by event time, then by `places`, then by the venue's id, then the order of arrival."""
+        return self.take(np.lexsort((self.offset, self.ids, self.places, self.ts)))
 
     @classmethod
     def concat(cls, batches: Sequence["TradeBatch"]) -> "TradeBatch":

@@ -27,7 +27,9 @@ def trade_page(
     """
     if not rows:
         return None
-    ids = [bounds.identifier(row[0], "trade id") for row in rows]
+    # Less than 0: made of a text, by `exchanges.text_ids`.
+    text = space == "execution"
+    ids = [row[0] if text and row[0] < 0 else bounds.identifier(row[0], "trade id") for row in rows]
     times = [bounds.micros(row[1], "trade time") for row in rows]
     for _, _, price, size, _ in rows:
         bounds.trade_value(price, size)

@@ -121,7 +121,7 @@ def read_trades(instrument: Instrument, code: str, payload: bytes, received_at: 
     for row in reversed(_read(payload, list[wire.Tick])):
         _same(row.market, code)
         side: Literal["sell", "buy"] = "sell" if row.ask_bid == "ASK" else "buy"
-        rows.append((row.sequential_id, row.timestamp, *price_and_size(row), side))
+        rows.append((bounds.identifier(row.sequential_id, "trade id"), row.timestamp, *price_and_size(row), side))
     return trade_page(instrument.name, "execution", sorted(rows, key=lambda row: row[1]), received_at)
 
 

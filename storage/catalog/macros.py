@@ -75,7 +75,8 @@ MACROS = (
         "the last trade at or before a time",
         "SELECT t.trade_id, t.ts, t.price, t.size, t.side"
         ' FROM trades t WHERE t.instrument = instrument AND t.ts <= CAST("at" AS TIMESTAMPTZ)'
-        " ORDER BY t.ts DESC, t.trade_id DESC LIMIT 1",
+        # As `core.trades.TradeBatch.places` has it.
+        " ORDER BY t.ts DESC, CASE WHEN t.trade_id < 0 THEN t.side * t.price END DESC, t.trade_id DESC LIMIT 1",
         (
             ("trade_id", "BIGINT", "the venue's id"),
             ("ts", "TIMESTAMP WITH TIME ZONE", "event time, UTC"),

@@ -29,7 +29,7 @@ VIEWS = (
         "SELECT t.instrument, t.trade_id, t.ts, t.price, t.size, t.side, t.fills FROM lake.trades t",
         (
             ("instrument", "VARCHAR", "venue:BASE-QUOTE, with -PERP or -YYYYMMDD for derivatives"),
-            ("trade_id", "BIGINT", "the venue's id, unique in its instrument"),
+            ("trade_id", "BIGINT", "the venue's id, unique in its instrument; below 0 where it is made of a text"),
             ("ts", _TIME, "event time of the venue, UTC"),
             ("price", "DOUBLE", "in quote asset; the nearest double of the venue's decimal"),
             ("size", "DOUBLE", "in the instrument's own unit: base, quote or contracts"),

@@ -21,7 +21,7 @@ _BATCH_ROWS = 122_880
 def trades(
     connection: duckdb.DuckDBPyConnection, instrument: str, start: int, end: int, id_space: str | None = None
 ) -> TradeBatch | None:
-    """Read the trades of an instrument in [start, end) (µs, UTC), in order of (ts, trade id); None for none.
+    """Read the trades of an instrument in [start, end) (µs, UTC), in event order; None for none.
 
     ``offset`` is -1 in every row. Raises `IntegrityError` where ids of two spaces are stored in the range and
     ``id_space`` does not choose one: two streams of a venue are never mixed.
@@ -39,7 +39,8 @@ def trades(
     spaces = sorted(str(space) for space in rows.column("id_space").unique().to_pylist())
     if len(spaces) > 1:
         raise IntegrityError(f"{instrument} has trades of the id spaces {' and '.join(spaces)}: choose one")
-    return TradeBatch.from_arrow(rows.cast(TRADES_SCHEMA).combine_chunks().to_batches()[0])
+    read = TradeBatch.from_arrow(rows.cast(TRADES_SCHEMA).combine_chunks().to_batches()[0])
+    return read if read.ids.min() >= 0 else read.in_event_order()
 
 
 def trade_batches(
@@ -48,7 +49,8 @@ def trade_batches(
     """Stream trades in [start, end) (µs, UTC) under `TRADES_SCHEMA`, of one or (None) of all instruments.
 
     Each batch holds rows of one instrument and id space, so that `TradeBatch.from_arrow` reads it; those of one
-    instrument and id space come in order of (ts, trade id). Days follow each other; memory is that of a day.
+    instrument and id space come in order of (ts, trade id), which is that of events where ids count. Days follow each
+    other; memory is that of a day.
     """
     for day in _days(connection, instrument, start, end):
         low, high = max(start, day), min(end, day + DAY)

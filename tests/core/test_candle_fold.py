@@ -135,6 +135,19 @@ def test_arrival_order_inside_the_lateness_does_not_matter(rows, random):
     assert [plain(c) for c in candles] == by_decimals(rows, SECOND)
 
 
+@given(st.randoms(use_true_random=False), st.integers(0, 40))
+@settings(max_examples=30, deadline=None)
+def test_open_and_close_of_a_moment_are_first_and_last_of_an_order_also_where_ids_say_nothing(random, cut):
+    sweeps = [(T0, 1, [10, 11, 12]), (T0 + 500_000, -1, [12, 12, 11, 9]), (T0 + 500_001, 1, [10, 13])]
+    rows = [(-random.randrange(1, 2**62), ts, price, 1, side, 1) for ts, side, prices in sweeps for price in prices]
+    random.shuffle(rows)
+    ((candle,), late) = fold_all(batch(rows), lateness=600_000, cuts=[min(cut, len(rows))])
+    assert not late
+    assert (candle.open, candle.close) == (10, 13)
+    ((candle,), _) = fold_all(batch([row for row in rows if row[1] == T0 + 500_000]))
+    assert (candle.open, candle.close) == (12, 9)
+
+
 @given(ROWS, st.randoms(use_true_random=False), st.data())
 @settings(max_examples=60, deadline=None)
 def test_batching_changes_nothing_even_for_late_trades(rows, random, data):

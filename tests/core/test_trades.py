@@ -107,10 +107,19 @@ def test_another_schema_and_no_rows_are_malformed() -> None:
 def test_event_order_is_time_then_id_then_arrival(
     of: list[tuple[int, int, int, float, float, int, int]],
 ) -> None:
-    sorted_batch = batch(of).in_event_order()
+    sorted_batch = batch([(trade_id % 2**40, *other) for trade_id, *other in of]).in_event_order()  # type: ignore[misc]
     keys = list(zip(sorted_batch.ts.tolist(), sorted_batch.ids.tolist(), sorted_batch.offset.tolist(), strict=True))
     assert keys == sorted(keys)
     assert sorted(sorted_batch.offset.tolist()) == list(range(len(of)))
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.floats(1e-12, 1e11), st.sampled_from([1, -1])), min_size=1))
+def test_where_ids_are_made_of_text_an_order_takes_the_best_price_first(of: list[tuple[int, float, int]]) -> None:
+    told = [(-1 - number, ts, ts, price, 1.0, side, 1) for number, (ts, price, side) in enumerate(of)]
+    ordered = batch(told).in_event_order()
+    keys = list(zip(ordered.ts.tolist(), (ordered.side * ordered.price).tolist(), strict=True))
+    assert keys == sorted(keys)
+    assert sorted(ordered.offset.tolist()) == list(range(len(of)))
 
 
 @given(rows, st.integers(0, 30))

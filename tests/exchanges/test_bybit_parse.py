@@ -20,7 +20,7 @@ def test_trade_says_what_the_documentation_says() -> None:
         Trade(
             instrument="bybit:BTC-USDT-PERP",
             id_space="execution",
-            id=6873674054342083061,
+            id=-2349697982512692747,
             time=1_672_304_486_865_000,
             sent=1_672_304_486_868_000,
             price="16578.50",

@@ -68,8 +68,6 @@ SPOKEN = (
 BY_NAME = {name: one for one in SPOKEN for name in one.names}
 CHAINING = ("binance", "okx", "deribit")
 """Exchanges whose ids tell what is missing; of the others time does."""
-UNORDERED = ("bybit-linear",)
-"""Venues whose ids are text: of several trades in one ms nobody knows afterwards which was the first or the last."""
 
 _STEADY = 2.0
 _REACHED = "SELECT instrument, epoch_us(max(ts)) FROM lake.trades GROUP BY instrument"

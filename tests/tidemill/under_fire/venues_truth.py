@@ -20,7 +20,7 @@ from storage.ledger.ledger import Ledger
 
 sys.path.insert(0, str(Path(__file__).parent))
 import venues_exchange
-from venues_arena import BY_NAME, CHAINING, UNORDERED, Spoken
+from venues_arena import BY_NAME, CHAINING, Spoken
 
 Trade = tuple[int, float, float, int]
 """Event time (µs), price, size, side of the taker."""
@@ -150,14 +150,7 @@ def _check_minutes(
         *values, complete = found[candle.start]
         assert complete is not broken, f"{name}: the minute {candle.start} is complete: {complete}; gaps {left}"
         told = [getattr(candle, column) for column in _COLUMNS]
-        ordered = _without_order if BY_NAME[name].venue in UNORDERED else list
-        assert broken or ordered(values) == ordered(told), f"{name}: {candle.start} is {told}, stored {values}"
-
-
-def _without_order(values: list[Any]) -> list[Any]:
-    """Leave out what depends on the order of trades: open and close, and all prices of a minute without a trade."""
-    _, high, low, _, *sums = values
-    return [high, low, *sums] if values[6] else sums
+        assert broken or values == told, f"{name}: {candle.start} is {told}, stored {values}"
 
 
 def _proven_from(ledger: Ledger, name: str) -> int:
