@@ -89,7 +89,7 @@ class Condition:
     def _degraded(self, age: float | None) -> list[str]:
         why = []
         if not self._wants.instruments:
-            why.append("no instrument to record")
+            why.append("no instrument to record" if self._wants.begun else "starting: the venue's list is awaited")
         if self._wants.fetching is not None:
             why.append(f"fetching the past of {self._wants.fetching} before it is recorded")
         if self._intake.lost_since is None and age is not None and age > self._limits.stale_s:

@@ -40,7 +40,8 @@ _PAUSE_SECONDS = 2.0
 class Subscriptions:
     """Hold the instruments of one feed, by name, and the streams of their trades.
 
-    ``instruments`` and ``keys`` (stream to instrument and id space) change while the feed runs. ``refused`` maps
+    ``instruments`` and ``keys`` (stream to instrument and id space) change while the feed runs; until ``begun`` they
+    are empty, because the venue is still asked for its list. ``refused`` maps
     the instruments that are wanted but cannot be recorded to the reason; ``lacking`` those that are recorded without
     channels that the venue refused; both are tried again. ``fetching`` is the one whose past is being fetched before
     it is recorded, ``unfetched`` those that are recorded though theirs could not be, and since when (monotonic
@@ -57,6 +58,7 @@ class Subscriptions:
         self.instruments: dict[str, Instrument] = {}
         self.keys: dict[str, Key] = {}
         self.refused: dict[str, str] = {}
+        self.begun = False
         self._without: dict[str, dict[str, str]] = {}
         self.fetching: str | None = None
         self.unfetched: dict[str, float] = {}
@@ -130,6 +132,7 @@ class Subscriptions:
         without = refused.keys() | self._known.refused
         names = wanted(self._feed, [command for offset, command in commands if offset not in without])
         found = [self._accept(name, await self._unlisted(name)) for name in names]
+        self.begun = True
         for offset, command in fresh:
             self._copy(marked(offset, command, refused.get(offset)))
         said = {command.values.get("instrument") for _, command in fresh if command.command == "unsubscribe"}

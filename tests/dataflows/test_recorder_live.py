@@ -1,3 +1,4 @@
+import asyncio
 import sys
 from pathlib import Path
 
@@ -176,3 +177,25 @@ def test_commands_are_remembered_and_acted_on_after_a_start(tmp_path, venue):
                 recorded.wait_for(covers(venue.publish(2, "ETHUSDT"), "ETHUSDT"))
         assert [command.values["offset"] for command in recorded.commands()] == ["0", "1", "2"]
         assert ["refused" in command.values for command in recorded.commands()] == [False, True, False]
+
+
+class SlowVenue(ScriptedVenue):
+    """Answers no request of REST before it is told to."""
+
+    silent = True
+
+    async def _answer(self, connection, request):
+        while self.silent and "/api/" in request.path:
+            await asyncio.sleep(0.01)
+        return await super()._answer(connection, request)
+
+
+def test_until_the_venue_has_told_its_list_a_feed_is_starting(tmp_path):
+    with SlowVenue(("BTCUSDT",)) as venue:
+        settings = settings_of(tmp_path, venue.urls)
+        with recording(settings) as component, Recorded(settings) as recorded:
+            recorded.wait_for(lambda r: "venue's list" in " ".join(component.health().why))
+            assert component.health().why == (f"{FEED}: starting: the venue's list is awaited",)
+            venue.silent = False
+            venue.wait_for(subscribed("btcusdt@trade"))
+            recorded.wait_for(lambda r: component.health().state == "healthy")
