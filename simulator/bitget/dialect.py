@@ -44,6 +44,10 @@ class Bitget(Dialect):
     def __init__(self, exchange: SimulatedExchange, manners: Manners = MANNERS) -> None:
         super().__init__(exchange, manners)
 
+    def venue_name(self, instrument: Instrument) -> str:
+        """Give the venue of spot, or that of futures."""
+        return "bitget-usdt" if instrument.expiry else "bitget"
+
     def section(self, instrument: Instrument) -> str:
         """Give the ``instType``."""
         return FUTURES if instrument.expiry else SPOT

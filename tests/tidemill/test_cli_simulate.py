@@ -6,16 +6,20 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 from websockets.sync.client import connect
 
+from core.instruments import Instrument
+from exchanges.registry import VENUES, venue
 from tidemill import cli
 from tidemill.commands.simulate import simulate
 
@@ -40,7 +44,8 @@ def exchange(*argv: str) -> Iterator[tuple[int, str]]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         said = ""
-        while "rest_url" not in said and (line := child.stdout.readline()):
+        # The last line is that of the feed.
+        while "\n  rest_url" not in said and (line := child.stdout.readline()):
             said += line
         try:
             found = re.search(r"127\.0\.0\.1:([0-9]+)", said)
@@ -98,6 +103,7 @@ def bar_file(path: Path) -> Path:
         (["--history", "much"], "--history 'much' is no duration"),
         (["--history", "1h", "--speed", "0"], "a speed of 0"),
         (["--history", "1h", "--speed", "nan"], "a speed of nan"),
+        (["--history", "5000h"], "--history '5000h' is too long: at most 720h (30 days)"),
         (["--seed", "-1"], "--seed"),
         (["--port", "65536"], "--port"),
     ],
@@ -109,6 +115,7 @@ def test_what_cannot_be_served_is_refused(
     assert cli.run(["simulate", *free, *argv]) == 2
     told = capfd.readouterr()
     assert said in told.err
+    assert "inventing" not in told.err
     assert told.out == ""
     assert list(tmp_path.iterdir()) == []
 
@@ -165,7 +172,8 @@ def test_the_beginning_may_be_now(tmp_path: Path) -> None:
     path = str(trade_file(tmp_path / "t.csv", 50, 20_000))
     with exchange(path, "--instrument", "binance:BTC-USDT-PERP", "--now", "--no-wait") as (port, said):
         assert "/fapi/v1" in said
-        assert 'name = "binance-usdm"' in said
+        feed = tomllib.loads(said[said.index("  [[feeds]]") :])["feeds"][0]
+        assert (feed["name"], feed["instruments"]) == ("binance-usdm", ["binance:BTC-USDT-PERP"])
         until(port, lambda state: state["last_ids"]["binance:BTC-USDT-PERP"] == 149)
         (first, *_) = ask(port, "/fapi/v1/trades?symbol=BTCUSDT&limit=50")
         # Shifted by whole minutes.
@@ -212,3 +220,45 @@ def test_the_client_of_the_help_text_works_as_it_is_written_there() -> None:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stderr
         assert {trade["symbol"] for trade in json.loads(done.stdout)} == {"BTC/USDT"}
+
+
+ADDRESSES = re.compile(
+    r"^([a-z-]+) +([A-Z][^=]+?)\n +websocket_url = \"(\S+)\"\n +rest_url = \"(\S+)\"\n +other clients: (.+)$", re.M
+)
+
+
+def test_the_addresses_it_prints_are_those_of_a_feed_and_the_paths_those_of_other_clients() -> None:
+    with exchange("--history", "1h") as (port, said):
+        assert max(map(len, said.splitlines())) <= 80
+        assert f"http://127.0.0.1:{port}/tidemill/faults" in said
+        found = ADDRESSES.findall(said)
+        names = {name for name, *_ in found}
+        assert names == {name for name, one in VENUES.items() if one.exchange not in ("coinbase", "simulated")} - {
+            # There is no market for it.
+            "bybit-inverse"
+        }
+        for name, symbols, websocket_url, rest_url, paths in found:
+            there = venue(name, websocket_url, rest_url)
+            instruments = [there.instrument(symbol) for symbol in re.split(r",\s+", symbols)]
+            asked = there.instruments_request()
+            assert any(urlsplit(f"{rest_url}/{asked.path.lstrip('/')}").path.startswith(p) for p in paths.split())
+            url = f"{rest_url}/{asked.path.lstrip('/')}?{urlencode(asked.params)}"
+            with urllib.request.urlopen(url, timeout=30) as answer:
+                listed = there.read_instruments(answer.read())
+            # The other kinds of instruments are listed by themselves at some venues.
+            assert instruments[0].name in {one.name for one in listed}, name
+            for connection in there.subscriptions(instruments[:1], [there.trade_channel, "quote"]):
+                assert urlsplit(connection.url).path in paths.split()
+                with connect(connection.url) as client:
+                    client.send(connection.messages[0])
+                    assert "error" not in str(client.recv(timeout=30)), name
+
+
+def test_a_feed_of_files_has_the_addresses_of_its_venue(tmp_path: Path) -> None:
+    path = str(trade_file(tmp_path / "t.csv", 50, 20_000))
+    for name, of in (("okx:BTC-USDT", "okx"), ("bitget:BTC-USDT-PERP", "bitget-usdt")):
+        with exchange(path, "--instrument", name) as (port, said):
+            feed = tomllib.loads(said[said.index("  [[feeds]]") :])["feeds"][0]
+        assert (feed["name"], feed["instruments"]) == (of, [name])
+        assert VENUES[of].native(Instrument.parse(name))
+        assert feed["websocket_url"] == f"ws://127.0.0.1:{port}" + urlsplit(VENUES[of].websocket_url).path

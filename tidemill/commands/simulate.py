@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from textwrap import wrap
 from typing import Annotated
 
 import typer
@@ -17,8 +18,9 @@ from core.instruments import Instrument
 from core.settings import Settings
 from core.timeframes import MINUTE
 from exchanges.registry import venue as venue_named
+from exchanges.venue import Venue
 from simulator.clock import MarketClock
-from simulator.dialects import addresses
+from simulator.dialects import Address, addresses
 from simulator.exchange import SimulatedExchange
 from simulator.faults.library import listed, read
 from simulator.faults.scenario import Scenario
@@ -36,6 +38,22 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOOK_SECONDS = 0.05
 # A client may subscribe to one stream after the other.
 _SUBSCRIBING_SECONDS = 1.0
+_LONGEST_HISTORY_HOURS = 24 * 30
+_WIDTH = 80
+_INDENT = " " * 15
+_PATHS = {
+    "binance": "/api/v3 /ws /stream",
+    "binance-usdm": "/fapi/v1 /public/stream /market/stream",
+    "okx": "/api/v5 /ws/v5/public /ws/v5/business",
+    "bybit": "/v5/market /v5/public/spot",
+    "bybit-linear": "/v5/market /v5/public/linear",
+    "bybit-inverse": "/v5/market /v5/public/inverse",
+    "deribit": "/api/v2 /ws/api/v2",
+    "bitget": "/api/v2 /v2/ws/public",
+    "bitget-usdt": "/api/v2 /v2/ws/public",
+    "upbit": "/v1 /websocket/v1",
+}
+"""Where clients that are given no more than a host look: REST, then websockets."""
 
 
 def simulate(
@@ -68,10 +86,10 @@ def simulate(
         bool, typer.Option("--scenarios", help="List the scenarios that there are, and end.")
     ] = False,
 ) -> None:
-    """Serve an exchange on this machine that speaks the market-data protocols of all venues, until Ctrl-C.
+    """Serve an exchange on this machine that speaks the market-data protocols of six venues, until Ctrl-C.
 
-    Binance's (spot and USD-M), OKX's, Bybit's, Deribit's, Bitget's and Upbit's, all on one port. Without files its
-    market is invented, and nothing is stored. Files are served under their native symbols, in
+    Binance's (spot and USD-M), OKX's, Bybit's, Deribit's, Bitget's and Upbit's, all on one port; not Coinbase's.
+    Without files its market is invented, and nothing is stored. Files are served under their native symbols, in
     their own time; after their end it goes on answering. Any client of these venues can be pointed at it, as ccxt:
     ccxt.binance({"urls": {"api": {"public": "http://127.0.0.1:9443/api/v3"}},
     "options": {"fetchMarkets": {"types": ["spot"]}}})
@@ -86,7 +104,9 @@ def simulate(
     settings = configured(ctx)
     rehearsed = None if scenario is None else read(scenario)
     begin = None if start is None else _moment(start)
-    hours = settings.simulator.history_hours if history is None else seconds(history, "--history") / 3600
+    hours = settings.simulator.history_hours if history is None else _hours(history)
+    # Refused before a market is drawn that takes its time.
+    MarketClock(1.0 if speed is None else speed)
     listening = listen(settings.simulator.port if port is None else port, "simulator.port' or the option '--port")
     with listening:
         at = time.time_ns() // 1000 if begin is None else begin
@@ -96,6 +116,13 @@ def simulate(
             waits = bool(named) if wait is None else wait
             clock = _clock(tape, settings, speed, begin, now, waits)
             _serve(SimulatedExchange(tape, clock), listening, rehearsed)
+
+
+def _hours(history: str) -> float:
+    hours = seconds(history, "--history") / 3600
+    if hours > _LONGEST_HISTORY_HOURS:
+        raise UserError(f"--history {history[:40]!r} is too long: at most {_LONGEST_HISTORY_HOURS}h (30 days)")
+    return hours
 
 
 def _refuse_contradictions(
@@ -191,40 +218,61 @@ def _watch(exchange: SimulatedExchange, over: threading.Event) -> None:
             return
 
 
-def _addresses(exchange: SimulatedExchange, address: str) -> str:
-    spot, usdm = (", ".join(market.symbol for market in exchange.markets(futures)) for futures in (False, True))
+def _addresses(exchange: SimulatedExchange, host: str) -> str:
     clock = exchange.clock
     lines = [f"The market stands at {_shown(clock.venue(clock.now()) + 1)} UTC, speed {clock.speed:g}."]
     if clock.paused:
         lines.append("Its clock waits for a client that subscribes (--no-wait does not).")
-    if spot:
+    spoken = _spoken(exchange, host)
+    lines += ["", "For a feed in tidemill.toml, by venue; other clients, as ccxt, find these paths:"]
+    for one in spoken:
         lines += [
-            f"binance spot   {spot}",
-            f"               http://{address}/api/v3  ws://{address}/ws  ws://{address}/stream",
+            *_wrapped(", ".join(one.symbols), f"{one.venue:<15}", _INDENT),
+            f'{_INDENT}websocket_url = "{one.websocket_url}"',
+            f'{_INDENT}rest_url = "{one.rest_url}"',
+            f"{_INDENT}other clients: {_PATHS[one.venue]}",
         ]
-    if usdm:
-        lines += [f"binance USD-M  {usdm}", f"               http://{address}/fapi/v1  ws://{address}/market/stream"]
-    for one in addresses(exchange, address):
-        lines += [f"{one.venue:<14} {', '.join(one.symbols)}", f"               {one.rest_url}  {one.websocket_url}"]
-    feed = _feed(exchange, address)
-    return "\n".join(
-        [*lines, f"controls       http://{address}/tidemill/state", "", "To record it, tidemill.toml:", *feed, ""]
-    )
+    controls = [f"http://{host}/tidemill/{name}" for name in ("state", "faults")]
+    lines += [f"{'controls':<15}{controls[0]}", f"{_INDENT}{controls[1]}"]
+    return "\n".join([*lines, "", "To record it, tidemill.toml:", *_feed(exchange, spoken, host), ""])
 
 
-def _feed(exchange: SimulatedExchange, address: str) -> list[str]:
+def _spoken(exchange: SimulatedExchange, host: str) -> list[Address]:
+    both = (("binance", False), ("binance-usdm", True))
+    binance = [(name, tuple(market.symbol for market in exchange.markets(futures))) for name, futures in both]
+    ours = [Address(name, symbols, f"ws://{host}", f"http://{host}") for name, symbols in binance if symbols]
+    return ours + addresses(exchange, host)
+
+
+def _feed(exchange: SimulatedExchange, spoken: Sequence[Address], host: str) -> list[str]:
     instruments = exchange.tape.instruments
     first = instruments[0]
+    own = next((one for one in spoken if _has(venue_named(one.venue), first)), None)
+    there = own or Address(first.venue, (), f"ws://{host}", f"http://{host}")
     same = [one for one in instruments if (one.venue, bool(one.expiry)) == (first.venue, bool(first.expiry))]
-    name = f"{first.venue}-usdm" if first.expiry else first.venue
-    names = ", ".join(f'"{one.name}"' for one in same)
+    if own:
+        same = [one for one in instruments if _has(venue_named(own.venue), one)]
     return [
         "  [[feeds]]",
-        f'  name = "{name}"',
-        f"  instruments = [{names}]",
-        f'  websocket_url = "ws://{address}"',
-        f'  rest_url = "http://{address}"',
+        f'  name = "{there.venue}"',
+        *_wrapped(", ".join(f'"{one.name}"' for one in same) + "]", "  instruments = [", "    "),
+        f'  websocket_url = "{there.websocket_url}"',
+        f'  rest_url = "{there.rest_url}"',
     ]
+
+
+def _wrapped(text: str, first: str, others: str) -> list[str]:
+    return wrap(text, _WIDTH, initial_indent=first, subsequent_indent=others, break_on_hyphens=False)
+
+
+def _has(venue: Venue, instrument: Instrument) -> bool:
+    if venue.exchange != instrument.venue:
+        return False
+    try:
+        venue.native(instrument)
+    except UserError:
+        return False
+    return True
 
 
 def _moment(text: str) -> int:
