@@ -16,6 +16,7 @@ from dataflows import gap_trades
 from dataflows.authorship import Author
 from dataflows.gap_trades import Unanswered
 from dataflows.gap_venues import Source
+from exchanges import history
 from exchanges.rest import Rest
 from storage import lake
 from storage.lake import Session
@@ -108,20 +109,20 @@ class Refill:
         found = await gap_trades.back_to(self.rest, self.source, gaps[0], self.received)
         if found is None:
             return [self.settle(gap, answered=True) for gap in gaps]
-        if found.last < gaps[-1].before_ts:
+        step = history.page_step(self.source.venue)
+        if history.latest_time(np.array(found.last), step) < gaps[-1].before_ts:
             raise Unanswered("the newest trade that it gives is older than the gap", None)
         for gap in gaps:
             self._refuse_other_ids(gap, found.pages)
-        # Of the moment at the edge of what was read there may be more.
-        whole_from = gaps[0].after_ts if found.reached else found.first + 1
         settled = []
         for gap in gaps:
             # Pages that touch it alone: all of them together may be more than fit into memory twice.
-            rows = [page.take((page.ts >= gap.after_ts) & (page.ts <= gap.before_ts)) for page in found.pages]
+            edge = gap.after_ts - gap.after_ts % step
+            rows = [page.take((page.ts >= edge) & (page.ts <= gap.before_ts)) for page in found.pages]
             trades = TradeBatch.concat([page for page in rows if len(page)] or rows[:1])
             for low in range(0, len(trades), CHUNK):
                 self.added[bounds(gap)] += self.author.add(trades.take(slice(low, low + CHUNK)))
-            begin = max(whole_from, gap.after_ts)
+            begin = max(found.whole_from, gap.after_ts)
             if begin <= gap.before_ts:
                 whole = Coverage(gap.instrument, SPACE, begin, gap.before_ts, begin, gap.before_ts)
                 self.author.tell([], [whole], (begin, gap.before_ts))
@@ -136,7 +137,9 @@ class Refill:
         """
         follows = self.ledger.coverage(gap.instrument, gap.id_space, gap.before_ts, gap.before_ts + 1)
         start, end = gap.before_ts + 1, min(gap.before_ts + MINUTE, self.closed, *(one.last_ts for one in follows))
-        known = lake.trades(self.session, gap.instrument, start, end, gap.id_space)
+        # A page may tell an earlier time of a trade than the websocket did.
+        step = history.page_step(self.source.venue)
+        known = lake.trades(self.session, gap.instrument, start, end + step, gap.id_space)
         told = np.concatenate([page.ids[(page.ts >= start) & (page.ts < end)] for page in pages])
         strangers = np.isin(told, [] if known is None else known.ids, invert=True)
         if int(strangers.sum()) * _TOLERATED > len(told):

@@ -15,7 +15,7 @@ from core.trades import TradeBatch
 from exchanges import bitget_wire as wire
 from exchanges import bounds, number_texts
 from exchanges.bitget_frames import candle
-from exchanges.instrument_list import each_once
+from exchanges.instrument_list import listed
 from exchanges.json_payload import read_json, read_part
 from exchanges.kline_page import kline_page
 from exchanges.trade_page import Row, trade_page
@@ -32,26 +32,27 @@ def read_time(payload: bytes) -> int:
 def read_spot(payload: bytes, exchange: str) -> list[Instrument]:
     """Read the pairs that are online, with tick and lot; left out is what our names cannot express."""
     rows = [row for row in _read(payload, list[wire.SpotRow]) if row.status == "online"]
-    return each_once(
-        [
-            _instrument(f"{exchange}:{row.base_coin}-{row.quote_coin}", row.symbol, tick, lot)
-            for row in rows
-            for tick, lot in [(_decimals(row.price_precision), _decimals(row.quantity_precision))]
-        ]
-    )
+
+    def read(row: wire.SpotRow) -> Instrument | None:
+        tick, lot = _decimals(row.price_precision), _decimals(row.quantity_precision)
+        return _instrument(f"{exchange}:{row.base_coin}-{row.quote_coin}", row.symbol, tick, lot)
+
+    return listed(rows, read, lambda row: row.symbol, exchange)
 
 
 def read_contracts(payload: bytes, exchange: str) -> list[Instrument]:
     """Read the contracts that trade, with tick and lot in base; left out is what our names cannot express."""
-    found = []
-    for row in _read(payload, list[wire.ContractRow]):
+
+    def read(row: wire.ContractRow) -> Instrument | None:
         expiry = _expiry(row) if row.symbol_status == "normal" else None
-        if expiry is not None:
-            tick = number_texts.step(row.price_end_step, "price step")
-            tick = tick * _decimals(row.price_place) if tick else None
-            lot = number_texts.step(row.size_multiplier, "size step")
-            found.append(_instrument(f"{exchange}:{row.base_coin}-{row.quote_coin}-{expiry}", row.symbol, tick, lot))
-    return each_once(found)
+        if expiry is None:
+            return None
+        tick = number_texts.step(row.price_end_step, "price step")
+        tick = tick * _decimals(row.price_place) if tick else None
+        lot = number_texts.step(row.size_multiplier, "size step")
+        return _instrument(f"{exchange}:{row.base_coin}-{row.quote_coin}-{expiry}", row.symbol, tick, lot)
+
+    return listed(_read(payload, list[wire.ContractRow]), read, lambda row: row.symbol, exchange)
 
 
 def read_trades(instrument: Instrument, symbol: str, payload: bytes, received_at: int) -> TradeBatch | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from core.errors import UnknownName, UserError
 from core.instruments import Instrument
 from core.records import VenueCandles
-from core.timeframes import DAY
+from core.timeframes import DAY, SECOND
 from core.timeframes import timeframe as named
 from core.trades import TradeBatch
 from exchanges import bitget_answers, bitget_symbols
@@ -69,6 +69,11 @@ class BitgetRest:
         if first_id is not None or start is not None:
             raise UserError("Bitget gives trades backwards only: ask for older ones (older_trades_request)")
         return self._market("fills-history", instrument, {"limit": PAGE}, 2)
+
+    @property
+    def page_step(self) -> int:
+        """Give the step (µs) of the times that ``fills-history`` tells: some are of whole seconds."""
+        return SECOND
 
     def older_trades_request(
         self, instrument: Instrument, channel: str, before: tuple[int, int] | None

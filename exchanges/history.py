@@ -6,6 +6,9 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from core.errors import MalformedFrame, UserError
 from core.instruments import Instrument
 from core.records import VenueCandles
@@ -63,6 +66,26 @@ class TradesByDay(Protocol):
         venue goes no further back.
         """
         ...
+
+
+@runtime_checkable
+class CoarseTimes(Protocol):
+    """Tell by REST the times of trades less exactly than over a websocket."""
+
+    @property
+    def page_step(self) -> int:
+        """Give the step (µs) that some of a page's times are rounded down to."""
+        ...
+
+
+def page_step(venue: Venue) -> int:
+    """Give the step (µs) that times of trades on a venue's pages may be rounded down to; 1 where they are not."""
+    return venue.page_step if isinstance(venue, CoarseTimes) else 1
+
+
+def latest_time(ts: NDArray[np.int64], step: int) -> NDArray[np.int64]:
+    """Give the latest that times (µs) on a page can mean; those between two steps are not rounded."""
+    return np.where(ts % step == 0, ts + (step - 1), ts)
 
 
 async def time(rest: Rest, venue: Venue) -> int:
@@ -163,13 +186,15 @@ async def trades(
 
 @dataclass(frozen=True, slots=True)
 class Back:
-    """Hold the latest trades, read backwards: ``pages`` ascending, from ``first`` to ``last`` (event times, µs).
+    """Hold the latest trades, read backwards: ``pages`` ascending; ``last`` is the newest time (µs).
 
     ``reached`` says that they go back to the time that was asked for, ``ended`` that the venue has no older ones.
+    From ``whole_from`` on nothing is missing: that time, or what comes after the moment at the edge, of which there
+    may be more. Of the times on the pages see `page_step`.
     """
 
     pages: list[TradeBatch]
-    first: int
+    whole_from: int
     last: int
     reached: bool
     ended: bool
@@ -212,7 +237,8 @@ async def back_to(
     pages: list[TradeBatch] = []
     before: tuple[int, int] | None = None
     count, ended = 0, False
-    while count < most and (before is None or before[1] >= start):
+    edge = start - start % page_step(venue)
+    while count < most and (before is None or before[1] >= edge):
         request = venue.older_trades_request(instrument, channel, before)
         if request is None:
             ended = True
@@ -236,8 +262,9 @@ async def back_to(
     pages.reverse()
     first, last = min(int(page.ts.min()) for page in pages), max(int(page.ts.max()) for page in pages)
     # With nothing older, no trade of the first moment can lie on another page.
-    reached = before is not None and (before[1] < start or (ended and first == start))
-    return Back(pages, first, last, reached, ended)
+    reached = before is not None and (before[1] < edge or (ended and first == edge))
+    behind = int(latest_time(np.array(first), page_step(venue))) + 1
+    return Back(pages, start if reached else behind, last, reached, ended)
 
 
 async def klines(

@@ -33,11 +33,6 @@ def listed(
     return _once(found, odd, venue)
 
 
-def each_once(instruments: Iterable[Instrument | None]) -> list[Instrument]:
-    """Give the instruments of a list, all of whose rows could be read, as `listed` does."""
-    return _once(instruments, {}, "")
-
-
 def _once(instruments: Iterable[Instrument | None], odd: dict[str, str], venue: str) -> list[Instrument]:
     found = dict[str, Instrument]()
     for instrument in instruments:

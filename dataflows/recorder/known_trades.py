@@ -17,6 +17,7 @@ from core.records import Command, Kind, Mark, Record, RecordBlock, Reread
 from core.trades import TradeBatch
 from dataflows.recorder.metrics import FeedMetrics
 from dataflows.unreadable import BREAK, around, around_refused, too_early
+from exchanges import history
 from exchanges.decode import to_batches
 from exchanges.venue import Venue
 from storage.journal import Journal
@@ -147,13 +148,14 @@ class KnownTrades:
         return [*pieces, (first, last)] if first <= last else pieces
 
     def unknown(self, trades: TradeBatch) -> TradeBatch:
-        """Give the rows of a batch whose ids are not there."""
+        """Give the rows of a page whose ids are not there."""
         key = trades.instrument, trades.id_space
         state = self._states.get(key)
         if isinstance(state, ContinuityInTime):
             fresh = ~np.isin(trades.ids, self._ids.get(key, np.zeros(0, np.int64)))
+            latest = history.latest_time(trades.ts, history.page_step(self._venue))
             for known in state.proven:
-                fresh &= (trades.ts <= known.first_ts) | (trades.ts >= known.last_ts)
+                fresh &= (trades.ts <= known.first_ts) | (latest >= known.last_ts)
             return trades if fresh.all() else trades.take(fresh)
         wanted: NDArray[np.bool_] = np.zeros(len(trades), np.bool_)
         if len(trades):

@@ -82,16 +82,14 @@ async def _latest(
     if found is None:
         return
     for page in found.pages:
-        late = page if found.first >= start else page.take(page.ts >= start)
+        late = page.take(page.ts >= start)
         if len(late) == 0 and page is found.pages[-1]:
             late = page.take(slice(-1, None))
         late = unknown(late)
         if len(late):
             yield Record(Kind.TRADES, now(), late.to_ipc())
-    # Of the moment at the edge there may be more, where the pages end with it.
-    first = start if found.reached else found.first + 1
-    if first <= found.last:
-        yield Reread(instrument.name, SPACE, first, found.last, "closed").record(now())
+    if found.whole_from <= found.last:
+        yield Reread(instrument.name, SPACE, found.whole_from, found.last, "closed").record(now())
 
 
 async def candles_before(

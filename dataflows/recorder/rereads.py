@@ -112,8 +112,9 @@ class Rereads:
             return False
         newest = await history.latest(self._rest, self._venue, instrument, key[1], received=self._clock.now)
         last = self._known.last_time(key)
+        edge = last - last % history.page_step(self._venue)
         # A page of a quiet market reaches back to before the recording.
-        return newest is not None and last > 0 and len(self._known.unknown(newest.take(newest.ts >= last))) > 0
+        return newest is not None and last > 0 and len(self._known.unknown(newest.take(newest.ts >= edge))) > 0
 
     async def _reread(self, key: Key) -> None:
         await self._log.flushed()
@@ -132,23 +133,25 @@ class Rereads:
             if back_to <= self._given_up.get(key, back_to):
                 self._given_up.pop(key, None)
         else:
-            # What was read hangs together in itself; of the moment at its edge there may be more.
-            self._say(key, found.first + 1, max(found.last, found.first + 1), "closed")
-            self._given_up[key] = found.first
+            # What was read hangs together in itself.
+            whole_from = found.whole_from
+            self._say(key, whole_from, max(found.last, whole_from), "closed")
+            self._given_up[key] = whole_from - 1
             if found.ended:
-                self._say(key, back_to, found.first, "unfillable")
+                self._say(key, back_to, whole_from - 1, "unfillable")
             self._metrics.left.inc()
-            _log.warning("stretch_left", instrument=key[0], back_to=back_to, reached=found.first)
+            _log.warning("stretch_left", instrument=key[0], back_to=back_to, reached=whole_from)
 
     async def _fetch(self, key: Key, back_to: int) -> history.Back | None:
         instrument = self._instruments.get(key[0])
         if instrument is None:
             return None
+        edge = back_to - back_to % history.page_step(self._venue)
         wanted = (self._rest, self._venue, instrument, key[1], back_to, self._most)
         found = await history.back_to(*wanted, received=self._clock.now)
         for page in found.pages if found else ():
             # What comes along from before is known, or is of no recording of ours.
-            self._put(self._known.unknown(page.take(page.ts >= back_to)))
+            self._put(self._known.unknown(page.take(page.ts >= edge)))
             await self._log.room()
         await self._log.flushed()
         # A trade that nobody believes must not prove the time up to its stamp.
@@ -170,5 +173,5 @@ class Rereads:
 
     def _again(self, key: Key, due: _Due, why: str) -> None:
         _log.info("reread_failed", instrument=key[0], why=why)
-        wait = min(2.0**due.tries, LONGEST_WAIT_SECONDS)
+        wait = min(2.0 ** min(due.tries, 10), LONGEST_WAIT_SECONDS)
         self._due.setdefault(key, _Due(time.monotonic() + wait, due.tries + 1))

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from core.errors import MalformedFrame
 from core.instruments import Instrument
-from exchanges.instrument_list import each_once, listed
+from exchanges.instrument_list import listed
 from exchanges.registry import venue
 
 ASSETS = st.sampled_from("ABCDEFG")
@@ -47,8 +47,9 @@ def test_what_is_sound_and_means_one_instrument_is_left_and_the_rest_is_told_onc
 
 def test_without_rows_a_list_is_empty_and_a_repeated_instrument_stands_once() -> None:
     btc = Instrument.parse("okx:BTC-USDT")
-    assert listed([], read, str, "OKX") == each_once([]) == each_once([None]) == []
-    assert each_once([btc, None, btc]) == [btc]
+    assert listed([], read, str, "OKX") == []
+    assert listed([None], lambda _: None, str, "OKX") == []
+    assert listed([btc, None, btc], lambda row: row, str, "OKX") == [btc]
 
 
 def _okx(symbol: str, kind: str = "SWAP") -> dict[str, str]:
