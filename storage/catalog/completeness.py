@@ -2,6 +2,7 @@
 
 # Time is cut at every end of a range or gap and at midnight; of each piece it is known what lies over it. So ranges
 # that overlap count once: where ids and event times do not ascend together they do.
+# What was recorded ends with the newest range or gap: what follows a gap may be told of later.
 # A part of a day reaches up to its end, the last one includes it: there a gap of no length may lie.
 COMPLETENESS = """
 WITH ranges AS (
@@ -11,7 +12,10 @@ WITH ranges AS (
     SELECT instrument, id_space, after_ts AS low, greatest(after_ts, before_ts) AS high, missing, state
     FROM ledger.public.gaps
 ), spans AS (
-    SELECT instrument, id_space, min(low) AS first, max(high) AS last FROM ranges GROUP BY ALL
+    SELECT r.instrument, r.id_space, min(r.low) AS first, max(greatest(r.high, h.high)) AS last
+    FROM ranges r LEFT JOIN (SELECT instrument, id_space, max(high) AS high FROM holes GROUP BY ALL) h
+        USING (instrument, id_space)
+    GROUP BY ALL
 ), days AS (
     SELECT instrument, id_space, first, last,
            unnest(generate_series(date_trunc('day', first), date_trunc('day', last), INTERVAL 1 DAY)) AS day

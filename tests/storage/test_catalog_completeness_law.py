@@ -59,7 +59,8 @@ def counted(ranges, gaps):
     """Count step by step: a step is covered, a hole, both, or neither."""
     ranges = [(min(ends), max(ends)) for ends in ranges]
     gaps = [(low, max(low, high), told) for low, high, told in gaps]
-    first, last = min(low for low, _ in ranges), max(high for _, high in ranges)
+    first = min(low for low, _ in ranges)
+    last = max([high for _, high in ranges] + [high for _, high, _ in gaps])
     covered = {step for low, high in ranges for step in range(low, high)}
     holes = {step for low, high, _ in gaps for step in range(low, high)}
     days = {}
