@@ -6,8 +6,18 @@ _KNOWN = ", ".join(f"'{name}'" for name in TIMEFRAMES)
 _UNKNOWN = f"unknown timeframe; known: {', '.join(TIMEFRAMES)}"
 
 _CHOSEN = "candles c WHERE c.instrument = instrument AND c.timeframe = timeframe"
+# The ledger knows what was recorded (a look of a millisecond); the lake also what other authors wrote. The column
+# gets another name on the way, or else it would hide the argument.
+_RECORDED = "instrument IN (SELECT i.name FROM ledger.public.instruments i)"
+_WRITTEN = (
+    "EXISTS (SELECT 1 FROM (SELECT k.instrument AS written FROM lake.candles k) w WHERE w.written = instrument)"
+)
+_ABSENT = "'unknown instrument ' || instrument || ': the view instruments lists the known ones'"
 # Beside the candles, not a filter on them: where there are none, no filter would be asked.
-_CHECK = f"WHERE CASE WHEN timeframe IN ({_KNOWN}) THEN false ELSE error('{_UNKNOWN}') END"
+_CHECK = (
+    f"WHERE CASE WHEN timeframe NOT IN ({_KNOWN}) THEN error('{_UNKNOWN}')"
+    f" WHEN {_RECORDED} OR {_WRITTEN} THEN false ELSE error({_ABSENT}) END"
+)
 
 # Months have no fixed length. Nothing is older than 2009, so that rounding towards zero is rounding down.
 _LENGTH = " ".join(f"WHEN '{tf}' THEN {tf.micros}" for tf in TIMEFRAMES.values() if tf.micros)

@@ -13,10 +13,12 @@ from pydantic import SecretStr
 
 from core.candles import CandleBatch
 from core.errors import TransientError, UserError
+from core.instruments import Instrument
 from core.timeframes import MINUTE
 from core.trades import TradeBatch
 from storage import lake
 from storage.catalog import describe, open_catalog, statements
+from storage.ledger.ledger import Ledger
 
 ROOT = Path(__file__).parents[2]
 BTC = "binance:BTC-USDT"
@@ -145,6 +147,21 @@ def test_an_unknown_timeframe_is_refused_with_the_known_ones(catalog):
         for instrument in (BTC, "okx:NONE-USDT"):
             with pytest.raises(duckdb.Error, match=r"unknown timeframe; known: 1s, 1m, 3m, .*1w, 1M"):
                 catalog.execute(f"FROM {macro}('{instrument}', '7m')").fetchall()
+
+
+def test_an_unknown_instrument_is_an_error_and_a_known_one_without_candles_is_none(place):
+    other = open_catalog(*place)
+    unknown = "unknown instrument okx:NO-USDT: the view instruments lists the known ones"
+    for macro in ("ohlcv", "vwap", "returns", "spread"):
+        with pytest.raises(duckdb.Error, match=unknown):
+            other.execute(f"FROM {macro}('okx:NO-USDT', '1m')").fetchall()
+        # Written by another author: the ledger does not know it.
+        other.execute(f"FROM {macro}('{BTC}', '1m')").fetchall()
+    with Ledger(place[0]) as ledger:
+        ledger.see_instruments([Instrument.parse("okx:NO-USDT")], {})
+    for macro in ("ohlcv", "vwap", "returns", "spread"):
+        assert other.execute(f"FROM {macro}('okx:NO-USDT', '1m')").fetchall() == []
+    other.close()
 
 
 def test_vwap_is_quote_volume_over_volume(catalog):
