@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
@@ -19,6 +20,7 @@ from tidemill.stopping import leave_on_signals, raise_on_signals, refuse_stopped
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 _GLOBAL_OPTIONS = ("--data", "--config", "--log")
+_LONE_OPTIONS = ("--version", "--help", "-h")
 _EPILOG = "--data DIR, --config FILE and --log LEVEL may stand before or after the command."
 
 
@@ -54,7 +56,7 @@ def run(argv: Sequence[str]) -> int:
     except TidemillError as error:
         return _say(options, error, FAILED)
     except typer.TyperException as error:
-        return _say(options, error, USAGE, error.format_message(), " (see --help)")
+        return _say(options, error, USAGE, _mended(error), " (see --help)")
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback reaches the user unasked
@@ -168,11 +170,24 @@ def _chosen(args: Sequence[str]) -> str | None:
     for word in words:
         if word in _GLOBAL_OPTIONS:
             next(words, None)
-        elif not word.startswith("-"):
+        elif word.startswith("-"):
+            name = word.partition("=")[0]
+            if name not in (*_GLOBAL_OPTIONS, *_LONE_OPTIONS, "--"):
+                raise UnknownName("option", name, (*_GLOBAL_OPTIONS, *_LONE_OPTIONS))
+        else:
             if word not in COMMANDS:
                 raise UnknownName("command", word, COMMANDS)
             return word
     return None
+
+
+def _mended(error: typer.TyperException) -> str:
+    option, said = getattr(error, "option_name", None), error.format_message().replace("Value error, ", "")
+    if isinstance(option, str) and not getattr(error, "possibilities", None):
+        # The options that stand everywhere are not the command's own.
+        near = get_close_matches(option, _GLOBAL_OPTIONS, n=1)
+        return f"{said}: did you mean {near[0]}?" if near else said
+    return said
 
 
 def _say(options: GlobalOptions, error: BaseException, code: int, text: str | None = None, advice: str = "") -> int:

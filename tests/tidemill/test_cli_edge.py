@@ -115,6 +115,23 @@ def test_every_ending_has_its_code(
         assert "Traceback" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--dat", "x", "plan"], "unknown option '--dat': did you mean '--data'?"),
+        (["--dat=x", "plan"], "unknown option '--dat': did you mean '--data'?"),
+        (["plan", "--dat", "x"], "No such option: --dat: did you mean --data?"),
+        (["status", "--chek"], "No such option: --chek"),
+        (["feeds", "ad", "x"], "Invalid value for 'action': 'ad' is not one of 'list', 'add', 'remove'."),
+    ],
+)
+def test_a_misspelt_option_is_named_with_the_nearest(
+    argv: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(argv) == 2
+    assert capsys.readouterr().err.startswith(f"tidemill: {said}")
+
+
 words = st.lists(
     st.sampled_from(["sql", "x", "--json", "--data", "--data=a", "--log", "debug", "--", "-"]), max_size=7
 )
