@@ -10,7 +10,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tidemill.tables import count, decimal_text, table, text
+from tidemill.tables import columns_of, count, decimal_text, table, text
 
 Format = Literal["table", "csv", "json", "parquet"]
 ROW_CAP = 500
@@ -28,7 +28,7 @@ def write_table(reader: pa.RecordBatchReader, out: TextIO, cap: int = ROW_CAP) -
         total += batch.num_rows
         if len(shown) < cap:
             shown += list(_rows(batch.slice(0, cap - len(shown))))
-    out.write(table(reader.schema.names, shown) + "\n")
+    out.write(table(reader.schema.names, shown, columns_of(out)) + "\n")
     rows = "1 row" if total == 1 else f"{count(total)} rows"
     out.write(f"({rows}; the first {cap} are shown: add LIMIT or --format csv)\n" if total > cap else f"({rows})\n")
 

@@ -182,6 +182,7 @@ def test_status_for_a_person(stored: Path, capfd: pytest.CaptureFixture[str]) ->
     assert cli.run(["status", "--coverage", "--json", "--data", str(stored)]) == 0
     (day,) = json.loads(capfd.readouterr().out)["coverage"]
     assert (day["minutes"], day["complete_minutes"]) == (10, 9)
+    assert {"gaps_repaired", "first", "last"} <= day.keys()
     assert day["gaps_open"] is None  # nothing was ever claimed to be covered there
 
 

@@ -90,6 +90,44 @@ def test_numbers_stand_right_and_texts_left() -> None:
     assert drawn == "name   volume\n─────  ──────\na         1.5\nbcdef      10"
 
 
+words = st.text("abc:-é", min_size=1, max_size=12)
+cells = st.lists(words, max_size=20).map(" ".join) | st.integers(-(10**9), 10**9) | st.none()
+
+
+@given(st.integers(24, 120), st.lists(st.tuples(cells, cells, cells), min_size=1, max_size=5))
+def test_a_table_fits_the_terminal_and_breaks_no_word(width: int, rows: list[tuple[object, ...]]) -> None:
+    drawn = table(("some_name", "b_c", "d"), rows, width, widest=300)
+    lines = [line for line in drawn.split("\n") if not line.startswith("(a wider")]
+    assert max(map(len, lines)) <= width
+    if len(lines) < len(drawn.split("\n")):
+        return
+    shown = {word for line in lines for word in line.split()}
+    assert {word for row in rows for cell in row if cell is not None for word in str(cell).split()} <= shown
+
+
+def test_what_is_too_wide_is_folded_between_words_and_spare_columns_go_first() -> None:
+    head = ("component", "pid", "restart_count", "why")
+    row = ("market", 4711, 3, "the lake has taken nothing for 30 s")
+    assert table(head, [row], 40) == (
+        "component   pid  restart_  why\n"
+        "                    count\n"
+        "─────────  ────  ────────  ─────────────\n"
+        "market     4711         3  the lake has\n"
+        "                           taken nothing\n"
+        "                           for 30 s"
+    )
+    narrow = table(head, [row], 34, spare=("pid",)).split("\n")
+    assert narrow[0] == "component  restart_  why"
+    assert narrow[-1] == "(a wider terminal shows also: pid)"
+    assert "why" not in table(head, [row], 20).split("\n")[0]
+
+
+def test_a_word_that_is_longer_than_all_is_broken_and_nothing_of_it_is_lost() -> None:
+    lines = table(("path",), [("/some" * 12,)], 30).split("\n")[2:]
+    assert max(map(len, lines)) <= 30
+    assert "".join(lines) == "/some" * 12
+
+
 def test_a_long_table_is_cut_and_says_so() -> None:
     out = io.StringIO()
     write_table(reader([("x", None, None, None, i, None) for i in range(25)]), out, cap=4)

@@ -53,12 +53,17 @@ _COVERAGE = """
     )
     SELECT instrument, day, coalesce(minutes, 0) AS minutes, coalesce(complete, 0) AS complete_minutes,
            floor(1e4 * proven) / 100 AS proven_percent, round(1e2 * repaired, 2) AS repaired_percent,
-           ceil(1e4 * missing) / 100 AS missing_percent, gaps_open, gaps_unfillable
+           ceil(1e4 * missing) / 100 AS missing_percent, gaps_open, gaps_unfillable,
+           gaps_repaired, first, last
     FROM m FULL JOIN completeness USING (instrument, day) ORDER BY instrument, day"""
 
 
+_SPARE = ("last", "first", "gaps_repaired", "complete_minutes", "gaps_unfillable", "pid", "address", "up", "memory")
+"""What a narrow terminal does not show, the first ones first; --json has all."""
+
 _UNSOUND = 1
 _PATIENCE_SECONDS = 3.0
+_WIDEST_WHY = 400
 
 
 def status(
@@ -220,7 +225,7 @@ def _drawn(found: dict[str, Any]) -> str:
 
 
 def _rows(name: str, content: list[dict[str, Any]]) -> str:
-    return f"{name}\n" + table(list(content[0]), [list(row.values()) for row in content])
+    return f"{name}\n" + table(list(content[0]), [list(row.values()) for row in content], spare=_SPARE)
 
 
 def _lively(shown: list[Component]) -> str:
@@ -242,6 +247,8 @@ def _lively(shown: list[Component]) -> str:
             )
             for one in shown
         ],
+        spare=_SPARE,
+        widest=_WIDEST_WHY,
     )
 
 
