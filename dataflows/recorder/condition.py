@@ -57,7 +57,7 @@ class Condition:
             "queue_bytes": self._log.waiting,
             "last_offset": self._log.last_offset,
             "trades": self._known.trades,
-            "holes": sum(len(holes) for _, holes in self._known.holes()),
+            "holes": self._holes(),
             "left_holes": self._catch_up.left,
             "clock_offset_seconds": None if offset is None else offset.micros / _MICROS,
             "clock_offset_uncertainty_seconds": None if offset is None else offset.uncertainty / _MICROS,
@@ -70,6 +70,10 @@ class Condition:
         if self._intake.last_data is not None:
             self._metrics.data_age.set(now - self._intake.last_data)
         self._metrics.waiting.set(self._log.waiting)
+        self._metrics.holes.set(self._holes())
+
+    def _holes(self) -> int:
+        return sum(len(holes) for _, holes in self._known.holes())
 
     def _held_back(self) -> list[str]:
         try:

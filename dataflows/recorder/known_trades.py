@@ -67,8 +67,6 @@ class KnownTrades:
             else:
                 self._take_batches(self._batches(part), live=False)
         self.received = max(self.received, int(block.received[-1]))
-        if self._metrics is not None:
-            self._metrics.holes.set(sum(len(holes) for _, holes in self.holes()))
 
     def read_tail(self, journal: Journal, feed: str, instruments: Collection[str]) -> None:
         """Take the end of a journal; look deeper for the newest trades of instruments that are not in it.

@@ -114,7 +114,9 @@ class Rereads:
         last = self._known.last_time(key)
         edge = last - last % history.page_step(self._venue)
         # A page of a quiet market reaches back to before the recording.
-        return newest is not None and last > 0 and len(self._known.unknown(newest.take(newest.ts >= edge))) > 0
+        if newest is None or last == 0:
+            return False
+        return len(self._known.unknown(newest.take((newest.ts >= edge) & ~too_early(newest)))) > 0
 
     async def _reread(self, key: Key) -> None:
         await self._log.flushed()
