@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from textwrap import wrap
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -98,11 +99,16 @@ class LiveTable:
         if not observed.components:
             return [], 0
         if width >= _WIDE and len(observed.components) + 3 <= room:
-            return [Text(), component_table(observed)], len(observed.components) + 2
+            table, used = component_table(observed, width, room - len(observed.components) - 3)
+            return [Text(), table], used + 1
         line = component_lines(observed, width)
         rows = len(line)
-        wrong = [Text(why, "yellow", no_wrap=True, overflow="ellipsis") for why in troubles(observed)]
-        wrong = wrong[: max(0, room - rows - 1)]
+        left, found = max(0, room - rows - 1), troubles(observed)
+        folded = [part for why in found for part in wrap(why, width)]
+        wrong = [
+            Text(why, "yellow", no_wrap=True, overflow="ellipsis")
+            for why in (folded if len(folded) <= left else found[:left])
+        ]
         return [Text(), *line, *wrong], rows + 1 + len(wrong)
 
 

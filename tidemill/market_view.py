@@ -14,7 +14,10 @@ from tidemill.tables import text
 _GAP = 2
 _OHLC = ("open", "high", "low", "close")
 _UP, _DOWN = "green", "red"
-FORMING, CLOSED = 7, 8
+QUIET_SECONDS = 60.0
+"""An instrument without a trade for longer is coloured; a quiet market is no fault: nothing else is said of it."""
+
+FORMING, CLOSED = 8, 9
 """The ranks of the columns of the forming and of the last closed candle."""
 
 
@@ -48,9 +51,10 @@ def columns(board: dict[str, Any], digits: Digits, candles: bool, brief: bool) -
         *(_candle_columns(rows, "closed", "closed ", CLOSED, digits) if candles else ()),
         *(Column(name, 2, [Text(_value(row["values"].get(name))) for row in rows]) for name in values),
         Column("signal", 3, [_signal(row["signal"], board["at"]) for row in rows], right=False),
-        Column("trades/s", 4, [Text(f"{row['rate']:,.1f}") for row in rows]),
-        Column("lag", 6, [_lag(board["feeds"].get(row["feed"])) for row in rows]),
-        Column("complete", 5, [_complete(row["complete"]) for row in rows]),
+        Column("age", 4, [_age(row, board["at"]) for row in rows]),
+        Column("trades/s", 5, [Text(f"{row['rate']:,.1f}") for row in rows]),
+        Column("backlog", 7, [_backlog(board["feeds"].get(row["feed"])) for row in rows]),
+        Column("complete", 6, [_complete(row["complete"]) for row in rows]),
     ]
 
 
@@ -119,7 +123,8 @@ def _parts(row: dict[str, Any], board: dict[str, Any], digits: Digits) -> list[t
         *((name, _value(value)) for name, value in sorted(row["values"].items())),
         ("signal", _signal(row["signal"], board["at"]).plain),
         ("", f"{row['rate']:.1f} trades/s"),
-        ("lag", _lag(board["feeds"].get(row["feed"])).plain),
+        ("age", _age(row, board["at"]).plain),
+        ("backlog", _backlog(board["feeds"].get(row["feed"])).plain),
         ("complete", percent(row["complete"])),
     ]
 
@@ -176,7 +181,14 @@ def _signal(signal: dict[str, Any] | None, at: int) -> Text:
     return Text(f"{side} {target:g}, {age(at - signal['at'])}", style)
 
 
-def _lag(feed: dict[str, Any] | None) -> Text:
+def _age(row: dict[str, Any], at: int) -> Text:
+    if row["traded_at"] is None:
+        return Text("")
+    micros = at - row["traded_at"]
+    return Text(age(micros), "yellow" if micros > QUIET_SECONDS * 1e6 else "")
+
+
+def _backlog(feed: dict[str, Any] | None) -> Text:
     if feed is None:
         return Text("")
     seconds = float(feed["lag_seconds"])

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from textwrap import wrap
 from typing import Any
 
 from rich.table import Table
@@ -16,6 +17,7 @@ from tidemill.tables import size, text
 
 _STYLES = {"healthy": "green", "degraded": "yellow", "down": "red"}
 _SECOND = 1_000_000
+_GAP = 2
 
 
 def clock(at: int) -> str:
@@ -23,25 +25,42 @@ def clock(at: int) -> str:
     return datetime.fromtimestamp(at / _SECOND, UTC).strftime("%H:%M:%S")
 
 
-def component_table(observed: Observed) -> Table:
-    """Draw a row a component: state, restarts, memory, why."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for head, right in (("component", 0), ("state", 0), ("up", 1), ("restarts", 1), ("memory", 1)):
-        table.add_column(head, justify="right" if right else "left", no_wrap=True)
-    table.add_column("why", no_wrap=True, overflow="ellipsis", ratio=1)
+def component_table(observed: Observed, width: int, spare: int) -> tuple[Table, int]:
+    """Draw a row a component: state, restarts, memory, why; give the table and how many lines it takes.
+
+    Of ``width`` columns the reason has what the others leave; it may take ``spare`` lines more than one a component.
+    """
     children = {child.name: child for child in observed.children}
+    rows = []
     for one in observed.components:
         child = children.get(one.name)
         state, style = _state(one, child)
-        table.add_row(
-            Text(one.name),
-            Text(state, style),
+        cells = (
+            one.name,
+            state,
             age((one.uptime_s or 0) * _SECOND) if one.running else "",
             str(child.restarts) if child else "",
             size(one.rss_bytes) if one.rss_bytes else "",
-            Text(_why(one, child, observed.at), style if style != "green" else ""),
         )
-    return table
+        rows.append((cells, _why(one, child, observed.at), style))
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
+    left = width
+    for place, (head, right) in enumerate(
+        (("component", 0), ("state", 0), ("up", 1), ("restarts", 1), ("memory", 1))
+    ):
+        widest = max([len(head), *(len(cells[place]) for cells, _, _ in rows)])
+        table.add_column(head, justify="right" if right else "left", no_wrap=True, min_width=widest)
+        left -= widest + _GAP
+    table.add_column("why", no_wrap=True, overflow="ellipsis", max_width=max(1, left))
+    lines = 1
+    for cells, why, style in rows:
+        folded = wrap(why, max(1, left), max_lines=1 + max(0, spare), placeholder=" …") or [""]
+        spare -= len(folded) - 1
+        lines += len(folded)
+        name, state, *figures = cells
+        reason = Text("\n".join(folded), style if style != "green" else "")
+        table.add_row(Text(name), Text(state, style), *figures, reason)
+    return table, lines
 
 
 def component_lines(observed: Observed, width: int) -> list[Text]:

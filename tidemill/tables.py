@@ -74,7 +74,9 @@ class _Column:
         """How narrow it can be: a number stays whole, and so do words, but for very long ones."""
         parts = [len(part.rstrip()) for part in _PARTS.findall(self.head)]
         whole = map(len, self.cells) if self.right else (len(w) for cell in self.cells for w in cell.split())
-        bounded = whole if self.right else (min(length, _LONGEST_WORD) for length in (_LEGIBLE, *whole))
+        bounded: Iterable[int] = (
+            whole if self.right else (min(length, _LONGEST_WORD) for length in (_LEGIBLE, *whole))
+        )
         return min(self.width, max([*parts, *bounded, 1]))
 
     @property

@@ -12,6 +12,7 @@ from tidemill.child import ChildState, Exit
 from tidemill.figures import Digits, age, lag, number, percent
 from tidemill.live_table import LiveTable, PlainLines
 from tidemill.liveness import Component
+from tidemill.market_view import columns
 from tidemill.observer import Observed
 from tidemill.supervisor import Event
 
@@ -72,9 +73,9 @@ def test_everything_that_is_to_be_seen_is_seen(width: int) -> None:
 EIGHTY = """\
 Tidemill  14:45:30 UTC  up 1m  healthy
 
-simulated:        last    move  rsi 1m  signal      trades/s  lag  complete
-BTC-USDT    101,965.40  -0.42%    47.6  long 1, 8m      30.2   0s       98%
-ETH-USDT      3,768.50  -0.42%    47.6                  30.2   0s       98%
+simulated:        last    move  rsi 1m  signal      age  trades/s  complete
+BTC-USDT    101,965.40  -0.42%    47.6  long 1, 8m   0s      30.2       98%
+ETH-USDT      3,768.50  -0.42%    47.6               0s      30.2       98%
 
 simulated:  minute            open        high         low       close  volume
 BTC-USDT    forming  ▲  101,961.70  101,970.00  101,950.25  101,965.40     1.5
@@ -141,6 +142,41 @@ def test_a_crash_loop_is_seen_with_its_cause() -> None:
         assert "6" in text
 
 
+def test_how_long_no_trade_came_is_seen_though_the_feed_is_read_to_its_end() -> None:
+    silent = observed(row(traded_at=AT - 42_000_000), row("simulated:ETH-USDT", traded_at=AT - 61_000_000))
+    for width in (80, 160):
+        head, *rows = drawn(silent, width)[2:5]
+        end = head.index("age") + len("age")
+        assert [line[end - 3 : end] for line in rows] == ["42s", " 1m"]
+    assert "backlog" in head
+    shown = {one.head: one for one in columns(silent.board, Digits(), candles=False, brief=False)}
+    assert [str(cell.style) for cell in shown["age"].cells] == ["", "yellow"]
+    assert [cell.plain for cell in shown["backlog"].cells] == ["0s", "0s"]
+
+
+WRONG = "feed binance lags 1,234 records, 42 s behind; the lake has taken nothing for 61 s; " * 3
+
+
+@pytest.mark.parametrize("width", [110, 120, 160])
+def test_the_components_are_readable_when_something_is_wrong(width: int) -> None:
+    broken = Component("market", True, "degraded", (WRONG.strip(),), pid=7, uptime_s=75.2, rss_bytes=200 << 20)
+    seen = observed(*THREE, components=[*observed().components[:4], broken])
+    lines = drawn(seen, width)
+    at = next(n for n, line in enumerate(lines) if line.startswith("component"))
+    assert lines[at].split() == ["component", "state", "up", "restarts", "memory", "why"]
+    assert lines[at + 4].split() == ["recorder", "healthy", "1m", "0", "200.0", "MiB"]
+    assert lines[at + 5].split()[:6] == ["market", "degraded", "1m", "0", "200.0", "MiB"]
+    left = lines[at].index("why")
+    reason = " ".join(
+        line[left:].strip() for line in lines[at + 5 :] if line[:left].strip() in ("", lines[at + 5][:left].strip())
+    )
+    assert reason.strip().startswith(WRONG.strip())
+    assert WRONG.strip() in " ".join(line.strip() for line in drawn(seen, 80))
+    short = drawn(seen, width, 20)
+    assert max(map(len, short)) <= width
+    assert len(short) <= 20
+
+
 @pytest.mark.parametrize(
     ("seen", "said"),
     [
@@ -172,7 +208,7 @@ def test_plain_lines_come_at_intervals_and_events_once() -> None:
     assert written == [
         "14:45:29  market ended by SIGKILL\n",
         "14:45:30  simulated:BTC-USDT  101,965.40  -0.42%  1m 101,961.70 101,970.00 101,950.25 101,965.40 1.5  "
-        "rsi 1m 47.6  signal long 1, 8m  30.2 trades/s  lag 0s  complete 98%\n",
+        "rsi 1m 47.6  signal long 1, 8m  30.2 trades/s  age 0s  backlog 0s  complete 98%\n",
         "14:45:30  again\n",
     ]
 
