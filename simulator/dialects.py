@@ -1,7 +1,7 @@
 """The dialects that the simulated exchange speaks beside Binance's."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from exchanges.registry import venue
@@ -13,7 +13,9 @@ from simulator.exchange import SimulatedExchange
 from simulator.okx.dialect import Okx
 from simulator.upbit.dialect import Upbit
 
-SPOKEN: tuple[Callable[[SimulatedExchange], Dialect], ...] = (Okx, Bybit, Deribit, Bitget, Upbit)
+_Kind: TypeAlias = type[Okx] | type[Bybit] | type[Deribit] | type[Bitget] | type[Upbit]
+
+SPOKEN: tuple[_Kind, ...] = (Okx, Bybit, Deribit, Bitget, Upbit)
 """Each with its venue's own manners; their paths do not collide."""
 
 

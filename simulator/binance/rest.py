@@ -35,6 +35,11 @@ def routes(exchange: SimulatedExchange, spot: Weights, usdm: Weights) -> list[Ro
     ]
 
 
+def paths() -> list[str]:
+    """Give the paths of all requests that are answered."""
+    return [*(f"/api/v3/{name}" for name in _SPOT), *(f"/fapi/v1/{name}" for name in _USDM)]
+
+
 class _Market:
     def __init__(
         self, exchange: SimulatedExchange, futures: bool, weights: Weights, endpoints: dict[str, _Endpoint]

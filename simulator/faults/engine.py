@@ -19,6 +19,7 @@ from simulator.faults.asked_dialect import AskedDialect
 from simulator.faults.entry import Entry
 from simulator.faults.fault import Effect, Stage
 from simulator.faults.listings import Listings
+from simulator.faults.reach import refuse_unlisted
 from simulator.faults.redacted_tape import RedactedTape
 from simulator.faults.scenario import Happening, Scenario
 from simulator.interference import Line, Told
@@ -52,7 +53,8 @@ class _Going:
 class FaultEngine:
     """Break the exchange as a scenario says; a `simulator.interference.Interference`.
 
-    All of it happens in the server's own thread: that of the event loop.
+    All of it happens in the server's own thread: that of the event loop. Raises `UnknownName` for a scenario with an
+    instrument or a path of REST that there is not.
     """
 
     def __init__(
@@ -69,6 +71,8 @@ class FaultEngine:
         self.entries: deque[Entry] = deque(maxlen=_ENTRIES)
         self._listings = Listings(exchange, dialects)
         self._asked = AskedDialect(dialects)
+        self._dialects = dialects
+        self._refuse_unlisted(scenario)
         self._monotonic = monotonic
         self._begun: float | None = None
         self._due: list[_Due] = _schedule(scenario)
@@ -80,7 +84,8 @@ class FaultEngine:
         return bool(self._going)
 
     def play(self, scenario: Scenario) -> None:
-        """End the scenario that there is, and begin another."""
+        """End the scenario that there is, and begin another; raise `UnknownName` for one that reaches nothing."""
+        self._refuse_unlisted(scenario)
         self.clear()
         self.scenario, self._due = scenario, _schedule(scenario)
         self.look()
@@ -196,6 +201,10 @@ class FaultEngine:
                 if going.stage.hits(line):
                     stack.enter_context(going.effect.hearing(line))
             yield
+
+    def _refuse_unlisted(self, scenario: Scenario | None) -> None:
+        for number, one in enumerate(scenario.happenings if scenario else (), 1):
+            refuse_unlisted(number, one.step, self._listings.names(), self._dialects)
 
     def _begin_due(self, begun: float, now: float) -> None:
         for due in self._due:

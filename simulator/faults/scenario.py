@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import msgspec
 from msgspec import Struct
 
 from core.errors import UnknownName, UserError
 from simulator.faults.catalog import FAULTS
+from simulator.faults.conversion import converted, kind_of
 from simulator.faults.fault import Fault
+from simulator.faults.reach import refuse_unknown
 from simulator.faults.step import Step
 
 _TIMING = ("fault", "at", "every", "chance", "for", "times")
@@ -60,8 +61,6 @@ class Scenario:
     def of(cls, data: object) -> "Scenario":
         """Give the scenario that TOML or JSON tells; raise `UserError`, one line, for what is none."""
         head = _head(data)
-        if not head.steps:
-            raise UserError("a scenario needs at least one step: write [[steps]] with a fault")
         happenings = tuple(_happening(number, step) for number, step in enumerate(head.steps, 1))
         return cls(head.name, head.description, head.seed, head.begins, happenings)
 
@@ -88,10 +87,15 @@ def _head(data: object) -> _Head:
     for key in data:
         if key not in known:
             raise UnknownName("key of a scenario", str(key), known)
-    try:
-        return msgspec.convert(data, _Head)
-    except msgspec.ValidationError as error:
-        raise UserError(f"the scenario is wrong: {error}") from None
+    steps = data.get("steps", [])
+    if not isinstance(steps, list):
+        raise UserError(f"the scenario: steps has to be a list of tables, not {kind_of(steps)}: write [[steps]]")
+    if not steps:
+        raise UserError("a scenario needs at least one step: write [[steps]] with a fault")
+    for number, step in enumerate(steps, 1):
+        if not isinstance(step, dict):
+            raise UserError(f"step {number} has to be a table, not {kind_of(step)}: write [[steps]] with a fault")
+    return converted(data, _Head, "the scenario")
 
 
 def _happening(number: int, written: dict[str, Any]) -> Happening:
@@ -106,11 +110,10 @@ def _happening(number: int, written: dict[str, Any]) -> Happening:
     for key in written:
         if key not in usable:
             raise UnknownName(f"parameter of {name} in step {number}", key, usable)
-    try:
-        step = msgspec.convert({key: written[key] for key in _STEP if key in written}, Step)
-        fault = msgspec.convert({key: written[key] for key in own if key in written}, kind)
-    except msgspec.ValidationError as error:
-        raise UserError(f"step {number}, {name}, is wrong: {error}") from None
+    place = f"{name} in step {number}"
+    step = converted({key: written[key] for key in _STEP if key in written}, Step, place)
+    fault = converted({key: written[key] for key in own if key in written}, kind, place)
+    refuse_unknown(number, step)
     if step.every is not None and step.chance is not None:
         raise UserError(f"step {number}, {name}, has both every and chance: write one of them")
     happening = Happening(step, fault, {key: value for key, value in written.items() if key != "fault"})

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.errors import UnknownName
 from core.timeframes import HOUR, MINUTE
 from simulator.clock import MarketClock
 from simulator.dialects import every
@@ -64,6 +65,10 @@ def test_what_was_done_is_written_down_with_its_times(market):
     assert len(told["entries"]) == 2
 
 
+def one(step):
+    return {"scenario": {"steps": [step]}}
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
@@ -73,6 +78,14 @@ def test_what_was_done_is_written_down_with_its_times(market):
         ({"scenario": "bad_dya"}, "did you mean 'bad_day'"),
         ({"scenario": {"steps": [{"fault": "dropp"}]}}, "did you mean 'drop'"),
         ({"scenario": "bad_day", "clear": True}, "write {"),
+        (one({"fault": "silence", "instruments": ["BTCUSDT"]}), "step 1 'BTCUSDT': did you mean 'BTC-USDT'"),
+        (one({"fault": "silence", "instruments": ["BTC-*", "XYZ-*"]}), "unknown instrument in step 1 'XYZ-*'"),
+        (one({"fault": "skip", "instruments": ["okx:BTC-USD"]}), "did you mean 'okx:BTC-USDT'"),
+        (
+            one({"fault": "skip", "instruments": ["okx:BTC-USDT"], "dialects": ["bybit"]}),
+            "unknown instrument in step 1",
+        ),
+        (one({"fault": "html", "paths": ["/api/v3/trade"]}), "did you mean '/api/v3/trades'"),
     ],
 )
 def test_wrong_requests_are_refused_and_change_nothing(market, body, words):
@@ -82,6 +95,18 @@ def test_wrong_requests_are_refused_and_change_nothing(market, body, words):
     assert words in answer.json()["error"]
     assert market.get("/tidemill/faults")["active"] == ["silence"]
     assert market.client.get("/tidemill/faults", headers={"Origin": "http://x"}).status_code == 403
+
+
+def test_patterns_that_reach_something_are_played(market):
+    names = ["BTC-USDT", "okx:BTC-*", "*"]
+    play(market, {"fault": "bad_topic", "instruments": names}, {"fault": "html", "paths": ["*/klines", "/v1/candles/minutes/5"]})
+    assert market.get("/tidemill/faults")["active"] == ["bad_topic", "html"]
+
+
+def test_a_scenario_that_reaches_no_instrument_is_not_begun(tape):
+    scenario = Scenario.of({"steps": [{"fault": "skip", "instruments": ["BTCUSDT"]}]})
+    with pytest.raises(UnknownName, match="unknown instrument in step 1 'BTCUSDT': did you mean 'BTC-USDT'"):
+        engine(tape, scenario, [0.0])
 
 
 def engine(tape, scenario, hand):
