@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ MORE = """
 [candles]
 lateness_ms = 700
 timeframes = ["1s", "1m", "5m"]
+
+[quotes]
+interval_ms = 250
 
 [[feeds]]
 name = "binance"
@@ -91,12 +95,32 @@ def test_a_changed_file_is_shown_before_it_counts(
     assert len(plan["runs"]["start"]) == 2
     assert len(plan["runs"]["stop"]) == 1
     assert {"setting": "candles.lateness_ms", "old": 500, "new": 700} in plan["settings"]
+    assert {"setting": "quotes.interval_ms", "old": 1000, "new": 250} in plan["settings"]
     warm = {w["run"]["instrument"]: (w["wanted"], w["lake"], w["venue"], w["missing"]) for w in found["warm_up"]}
     assert warm == {"binance:BTC-USDT": (210, 10, 0, 200), "binance:SOL-USDT": (210, 0, 210, 0)}
     assert cli.run(["plan", *argv]) == 0
     out = capfd.readouterr().out
     assert "+ binance:SOL-USDT (feed binance)" in out
-    assert "candles.lateness_ms" in out
+    assert re.search(r"setting +was +becomes\n", out)
+    assert re.search(r"candles\.lateness_ms +500 +700\n", out)
+    assert re.search(r"quotes\.interval_ms +1000 +250\n", out)
+
+
+@pytest.mark.parametrize(
+    ("channels", "lake"),
+    [
+        ('["trade", "quote"]', "lake: trades, candles (1s, 1m), quotes"),
+        ('["kline_5m", "mark_price"]', "lake: mark_prices, venue_candles"),
+        ("[]", "lake: trades, candles (1s, 1m)"),
+    ],
+)
+def test_the_tables_that_the_channels_fill_are_named(
+    channels: str, lake: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    feed = f'[[feeds]]\nname = "okx"\ninstruments = ["okx:BTC-USDT-PERP"]\nchannels = {channels}\n'
+    (tmp_path / "tidemill.toml").write_text(feed)
+    tables = planned(capfd, "--data", str(tmp_path / "new"))["store"]["tables"]
+    assert tables == [lake, "ledger: instruments, instrument_changes, coverage, gaps, runs, signals"]
 
 
 def test_what_operators_added_stays(stored: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -9,8 +9,9 @@ import typer
 
 from core.errors import TidemillError
 from core.records import Command
-from core.settings import Settings
+from core.settings import FeedSettings, Settings
 from dataflows.inbox import Inbox
+from exchanges.registry import venue as venue_named
 from storage.data_folder import DataFolder
 from tidemill.chosen_feeds import chosen
 from tidemill.configuration import configured
@@ -21,7 +22,7 @@ from tidemill.tables import size, table, text
 
 _RUNNING = "SELECT id, strategy, instrument, timeframe, params FROM runs WHERE state = 'running'"
 _STORED = "SELECT instrument, timeframe, count(*) AS candles FROM candles WHERE timeframe IN ({}) GROUP BY ALL"
-_TABLES = ("lake: trades, candles (1s, 1m)", "ledger: instruments, coverage, gaps, runs, signals")
+_LEDGER = "ledger: instruments, instrument_changes, coverage, gaps, runs, signals"
 _HOW = (
     "To apply it: end `tidemill up` (Ctrl-C) and start it again. "
     "Instruments alone need no restart: tidemill feeds add|remove."
@@ -91,8 +92,23 @@ def _store(plan: Plan, settings: Settings) -> dict[str, Any]:
     return {
         "journal_bytes_at_most": len(settings.feeds) * settings.journal.max_bytes,
         "instruments": [name for _, name in plan.instruments.start],
-        "tables": _TABLES if plan.instruments.start else (),
+        "tables": _tables(plan, settings) if plan.instruments.start else (),
     }
+
+
+def _tables(plan: Plan, settings: Settings) -> tuple[str, ...]:
+    """Name the tables that the channels of the feeds with new instruments fill."""
+    starting = {feed for feed, _ in plan.instruments.start}
+    channels = {channel for feed in settings.feeds if feed.name in starting for channel in _channels(feed)}
+    lake = ["trades", "candles (1s, 1m)"] if channels & {"trade", "aggregate"} else []
+    lake += [table for channel, table in (("quote", "quotes"), ("mark_price", "mark_prices")) if channel in channels]
+    if any(channel.startswith("kline_") for channel in channels):
+        lake.append("venue_candles")
+    return f"lake: {', '.join(lake)}", _LEDGER
+
+
+def _channels(feed: FeedSettings) -> tuple[str, ...]:
+    return feed.channels or (venue_named(feed.dialect, feed.websocket_url, feed.rest_url).trade_channel,)
 
 
 def _drawn(against: str, plan: Plan, warm: tuple[WarmUp, ...], settings: Settings, unknown: str) -> str:
@@ -119,7 +135,7 @@ def _drawn(against: str, plan: Plan, warm: tuple[WarmUp, ...], settings: Setting
         parts.append("stored\n" + _kept(_store(plan, settings)))
     if plan.settings:
         changed = [(one.setting, _value(one.old), _value(one.new)) for one in plan.settings]
-        parts.append("settings\n" + table(("setting", "now", "then"), changed))
+        parts.append("settings\n" + table(("setting", "was", "becomes"), changed))
     if unknown:
         parts.append(f"not known: which runs run and what the lake holds ({text(unknown)})")
     if against == "running":
