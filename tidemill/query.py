@@ -69,9 +69,25 @@ def failures() -> Iterator[None]:
         raise _explained(str(error)) from error
 
 
+_REFUSED_WRITES = (
+    "is not an table",
+    "Can only delete from base table",
+    "Can only update base table",
+    "attached in read-only mode",
+)
+"""How DuckDB refuses to change a view, or what is attached read-only."""
+
+_INSTEAD = (
+    "lake and ledger are read-only here. `tidemill replay` brings trades in; for results of your own, CREATE TABLE "
+    "mine AS SELECT ... lives as long as this session, and COPY (SELECT ...) TO 'mine.parquet' writes a file"
+)
+
+
 def _explained(message: str) -> QueryError:
     text, _, place = message.partition("\n\nLINE ")
     line = " ".join(text.split())
+    if any(words in line for words in _REFUSED_WRITES):
+        return QueryError(_INSTEAD)
     if not place:
         return QueryError(line)
     return QueryError(line, "LINE " + place.rstrip())

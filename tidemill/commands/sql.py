@@ -8,8 +8,8 @@ from typing import Annotated, Any, TextIO
 import pyarrow as pa
 import typer
 
-from core.errors import UserError
-from storage.catalog import statements
+from core.errors import UnknownName, UserError
+from storage.catalog import describe, statements
 from storage.data_folder import lake_path
 from storage.ledger.server import serve
 from tidemill.commands.table import load
@@ -33,13 +33,16 @@ def sql(
     """Ask the lake and the ledger in SQL.
 
     Without QUERY: a prompt on a terminal, else the query is read from stdin. Views: trades, candles (every
-    timeframe), signals, runs, gaps, coverage and more; `.tables` at the prompt lists them. Lake and
-    ledger are attached read-only; files can be read and written as in any DuckDB. A table shows the first 500
-    rows, the other formats write all.
+    timeframe), signals, runs, gaps, coverage and more; `.tables` lists them, `.schema NAME` their columns, at the
+    prompt and as QUERY. Lake and ledger are attached read-only; files can be read and written as in any DuckDB. A
+    table shows the first 500 rows, the other formats write all.
 
     Example: tidemill sql "FROM candles WHERE timeframe = '5m' ORDER BY start DESC LIMIT 5"
     """
     settings = configured(ctx)
+    if query is not None and query.strip().startswith("."):
+        sys.stdout.write(_described(query.strip()))
+        return
     if init:
         folder = existing(settings.data)
         with serve(settings, folder) as address:
@@ -60,10 +63,20 @@ def sql(
         _answer(connection, query, form, output)
 
 
+_DESCRIBING = (".tables", ".schema", ".help")
+
 _INIT = """\
 -- For DuckDB {version} on this machine. An embedded server runs while somebody uses it: keep `tidemill sql` open.
 -- The statements hold no password: export PGPASSWORD="$(cat {password})"
 """
+
+
+def _described(typed: str) -> str:
+    name = typed.rstrip("; ").partition(" ")[0]
+    if name not in _DESCRIBING:
+        raise UnknownName("command", name, _DESCRIBING)
+    answer: str = load("tidemill.prompt").command(typed, describe())
+    return answer
 
 
 def _answer(connection: Any, query: str, form: Format, output: Path | None) -> None:
