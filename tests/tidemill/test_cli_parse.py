@@ -8,6 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from core.errors import UnknownName
+from exchanges.registry import VENUES
 from tidemill import command_line as cli
 
 TRADE = (
@@ -122,3 +124,16 @@ def test_venues_are_listed(capfd: pytest.CaptureFixture[str]) -> None:
     assert "trade" in listed["binance"]["channels"]
     assert "trade" not in listed["binance-usdm"]["channels"]
     assert listed["binance"]["limits"]["streams"] == 1024
+
+
+def test_every_channel_that_a_venue_knows_is_listed(capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["venues"]) == 0
+    (okx,) = (line for line in capfd.readouterr().out.splitlines() if line.startswith("okx "))
+    assert " trade aggregate quote mark_price  1s 1m 3m 5m 15m 30m 1h 2h 4h 6h 12h 1d 1w 1M " in okx
+    assert cli.run(["venues", "--json"]) == 0
+    for row in json.loads(capfd.readouterr().out):
+        # A venue that refuses a channel names all that it knows.
+        with pytest.raises(UnknownName) as refused:
+            VENUES[row["name"]].subscriptions([], ["none"])
+        known = str(refused.value).split("Known: ")[1].split(", ")
+        assert sorted(row["channels"]) == sorted(known), row["name"]

@@ -11,7 +11,10 @@ from exchanges.registry import OTHERS, VENUES
 from exchanges.venue import Venue
 from tidemill.tables import table
 
-_CHANNELS = ("trade", "aggregate", "quote", "mark_price", "kline_1s", "kline_1m")
+_KLINE = "kline_"
+_TIMEFRAMES = "1s 1m 3m 5m 10m 15m 30m 1h 2h 3h 4h 6h 8h 12h 1d 3d 5d 1w 1M 1y"
+_CHANNELS = ("trade", "aggregate", "quote", "mark_price", *(_KLINE + name for name in _TIMEFRAMES.split()))
+"""All that some venue has."""
 
 
 def venues(
@@ -19,13 +22,15 @@ def venues(
 ) -> None:
     """List the venues, their channels and their limits.
 
+    Under kline_... stand the timeframes of candles: 1m is the channel kline_1m.
+
     Example: tidemill venues --json
     """
     rows = [_row(name) for name in sorted(VENUES)]
     if as_json:
         sys.stdout.buffer.write(msgspec.json.encode(rows) + b"\n")
         return
-    columns = ("venue", "exchange", "channels", "limits", "heartbeat")
+    columns = ("venue", "exchange", "channels", f"{_KLINE}...", "limits", "heartbeat")
     sys.stdout.write(table(columns, (_line(VENUES[row["name"]], row) for row in rows)) + "\n")
     sys.stdout.write(f"and {OTHERS}: trades of any exchange that ccxt can watch, for example ccxt-kraken\n")
 
@@ -35,7 +40,8 @@ def _line(venue: Venue, row: dict[str, Any]) -> tuple[str, ...]:
     return (
         venue.name,
         venue.exchange,
-        " ".join(row["channels"]),
+        " ".join(channel for channel in row["channels"] if not channel.startswith(_KLINE)),
+        " ".join(channel.removeprefix(_KLINE) for channel in row["channels"] if channel.startswith(_KLINE)),
         f"{limits.streams} streams, {limits.messages}/{limits.messages_per:g} s, cut at {limits.lifetime / 3600:g} h",
         f"{beat.by} each {beat.interval:g} s, dead after {beat.timeout:g} s",
     )
