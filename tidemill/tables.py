@@ -19,7 +19,7 @@ _LEGIBLE = 12
 """No text is folded to less than this."""
 
 _GAP = 2
-_WORDS = re.compile(r"\S+\s*|\s+")
+_WORDS = re.compile(r"[^\s|]+[\s|]*|[\s|]+")
 _PARTS = re.compile(r"[^_\s]+[_\s]*|[_\s]+")
 
 
@@ -73,7 +73,11 @@ class _Column:
     def least(self) -> int:
         """How narrow it can be: a number stays whole, and so do words, but for very long ones."""
         parts = [len(part.rstrip()) for part in _PARTS.findall(self.head)]
-        whole = map(len, self.cells) if self.right else (len(w) for cell in self.cells for w in cell.split())
+        whole = (
+            map(len, self.cells)
+            if self.right
+            else (len(word.rstrip()) for cell in self.cells for word in _WORDS.findall(cell))
+        )
         bounded: Iterable[int] = (
             whole if self.right else (min(length, _LONGEST_WORD) for length in (_LEGIBLE, *whole))
         )

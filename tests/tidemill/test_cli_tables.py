@@ -128,6 +128,13 @@ def test_a_word_that_is_longer_than_all_is_broken_and_nothing_of_it_is_lost() ->
     assert "".join(lines) == "/some" * 12
 
 
+def test_a_list_of_choices_is_folded_between_them() -> None:
+    choices = "kline_" + "|".join(f"{n}m" for n in range(10, 24))
+    lines = table(("channels",), [(choices,)], 30).split("\n")[2:]
+    assert all(line.endswith("m|") for line in lines[:-1])
+    assert "".join(lines) == choices
+
+
 def test_a_long_table_is_cut_and_says_so() -> None:
     out = io.StringIO()
     write_table(reader([("x", None, None, None, i, None) for i in range(25)]), out, cap=4)

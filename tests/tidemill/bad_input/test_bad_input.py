@@ -173,10 +173,10 @@ def test_settings_that_are_wrong(stored, tmp_path: Path) -> None:
     written = {
         "journl = 1": ["'journl'", "did you mean 'journal'?"],
         "[candles]\nlatness_ms = 5": ["'candles.latness_ms'", "did you mean 'candles.lateness_ms'?"],
-        "[candles]\nlateness_ms = 'x'": ["'candles.lateness_ms'", "integer"],
-        "[candles]\nlateness_ms = -1": ["'candles.lateness_ms'", "greater than or equal to 0"],
+        "[candles]\nlateness_ms = 'x'": ["'candles.lateness_ms'", "write a whole number"],
+        "[candles]\nlateness_ms = -1": ["'candles.lateness_ms'", "write 0 or more"],
         "[candles]\ntimeframes = ['5min']": ["unknown timeframe '5min'", "did you mean '5m'?"],
-        "[journal]\nsegment_bytes = -1": ["'journal.segment_bytes'", "greater than 0"],
+        "[journal]\nsegment_bytes = -1": ["'journal.segment_bytes'", "write more than 0"],
         "[journal]\nsegment_bytes = 5": ["journal.segment_bytes must be at least"],
         "[[strategies]]\nname = 'rsii'": ["unknown strategy 'rsii'", "did you mean 'rsi'?"],
         "[[strategies]]\nname = 'rsi'\nparams = {lenght = 3}": ["'lenght'", "did you mean 'length'?"],
