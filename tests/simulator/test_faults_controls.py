@@ -98,8 +98,8 @@ def test_wrong_requests_are_refused_and_change_nothing(market, body, words):
 
 
 def test_patterns_that_reach_something_are_played(market):
-    names = ["BTC-USDT", "okx:BTC-*", "*"]
-    play(market, {"fault": "bad_topic", "instruments": names}, {"fault": "html", "paths": ["*/klines", "/v1/candles/minutes/5"]})
+    names, paths = ["BTC-USDT", "okx:BTC-*", "*"], ["*/klines", "/v1/candles/minutes/5"]
+    play(market, {"fault": "bad_topic", "instruments": names}, {"fault": "html", "paths": paths})
     assert market.get("/tidemill/faults")["active"] == ["bad_topic", "html"]
 
 

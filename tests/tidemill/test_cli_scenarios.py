@@ -51,6 +51,14 @@ def test_what_is_no_scenario_is_refused(name: str, words: str, capsys: pytest.Ca
     assert refused.count("\n") == 1
 
 
+def test_a_scenario_that_hits_nothing_of_the_market_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.toml").write_text('[[steps]]\nfault = "skip"\ninstruments = ["BTCUSDT"]\n')
+    assert cli.run(["simulate", "--scenario", "mine.toml", "--port", "0", "--history", "1m"]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "unknown instrument in step 1 'BTCUSDT': did you mean 'BTC-USDT'?" in told.err
+
+
 def test_a_scenario_of_ones_own_is_played() -> None:
     Path("mine.toml").write_text('description = "of mine"\nbegins = "started"\n[[steps]]\nfault = "silence"\n')
     command = [sys.executable, "-P", "-m", "tidemill", "simulate", "--port", "0", "--history", "1m"]
@@ -58,7 +66,9 @@ def test_a_scenario_of_ones_own_is_played() -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         said = child.stdout.readline()
-        found = re.search(r"127\.0\.0\.1:([0-9]+)", "".join(iter(child.stdout.readline, "\n")))
+        found = re.search(
+            r"127\.0\.0\.1:([0-9]+)", "".join(iter(child.stdout.readline, "To record it, tidemill.toml:\n"))
+        )
         try:
             assert said == "scenario   mine: of mine; it begins now\n"
             assert found, child.communicate()
