@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import zip_longest
 from shutil import get_terminal_size
+from textwrap import wrap
 from typing import Any, TextIO
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -45,12 +46,13 @@ def table(
         )
         for i, name in enumerate(columns)
     ]
-    kept, widths = _fitted(drawn, columns_of(sys.stdout) if width is None else width, spare)
+    room = columns_of(sys.stdout) if width is None else width
+    kept, widths = _fitted(drawn, room, spare)
     lines = [_lines([column.head for column in kept], kept, widths, _PARTS)]
     lines += [["  ".join("─" * width for width in widths)]]
     lines += [_lines(cells, kept, widths, _WORDS) for cells in zip(*(column.cells for column in kept), strict=True)]
     left = [column.head for column in drawn if column not in kept]
-    lines += [[f"(a wider terminal shows also: {', '.join(left)})"]] if left else []
+    lines += [wrap(f"(a wider terminal shows also: {', '.join(left)})", room)] if left else []
     return "\n".join(line for row in lines for line in row)
 
 

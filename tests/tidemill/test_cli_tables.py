@@ -97,9 +97,9 @@ cells = st.lists(words, max_size=20).map(" ".join) | st.integers(-(10**9), 10**9
 @given(st.integers(24, 120), st.lists(st.tuples(cells, cells, cells), min_size=1, max_size=5))
 def test_a_table_fits_the_terminal_and_breaks_no_word(width: int, rows: list[tuple[object, ...]]) -> None:
     drawn = table(("some_name", "b_c", "d"), rows, width, widest=300)
-    lines = [line for line in drawn.split("\n") if not line.startswith("(a wider")]
+    lines = drawn.split("\n")
     assert max(map(len, lines)) <= width
-    if len(lines) < len(drawn.split("\n")):
+    if "\n(a wider" in drawn:
         return
     shown = {word for line in lines for word in line.split()}
     assert {word for row in rows for cell in row if cell is not None for word in str(cell).split()} <= shown

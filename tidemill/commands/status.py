@@ -58,7 +58,10 @@ _COVERAGE = """
     FROM m FULL JOIN completeness USING (instrument, day) ORDER BY instrument, day"""
 
 
-_SPARE = ("last", "first", "gaps_repaired", "complete_minutes", "gaps_unfillable", "pid", "address", "up", "memory")
+_SPARE = (
+    *("last", "first", "gaps_repaired", "complete_minutes", "gaps_unfillable", "last_signal"),
+    *("pid", "address", "up", "memory"),
+)
 """What a narrow terminal does not show, the first ones first; --json has all."""
 
 _UNSOUND = 1
