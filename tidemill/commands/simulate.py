@@ -152,10 +152,10 @@ def _refuse_contradictions(
 def _files(files: list[Path], venue: str | None, instrument: str | None, candles: bool, seed: int) -> Tape:
     if venue is not None:
         known = venue_named(venue)
-        sys.stderr.write(f"reading {len(files)} files\n")
+        sys.stderr.write(f"reading {len(files)} file{'s' * (len(files) > 1)}\n")
         return from_recordings(files, known)
     one = Instrument.parse(instrument or "")
-    sys.stderr.write(f"reading {len(files)} files\n")
+    sys.stderr.write(f"reading {len(files)} file{'s' * (len(files) > 1)}\n")
     return CandleTape({one: read_bars(files)}, seed) if candles else from_trade_files(files, one)
 
 
