@@ -9,8 +9,9 @@ _CHOSEN = "candles c WHERE c.instrument = instrument AND c.timeframe = timeframe
 # The ledger knows what was recorded (a look of a millisecond); the lake also what other authors wrote. The column
 # gets another name on the way, or else it would hide the argument.
 _RECORDED = "instrument IN (SELECT i.name FROM ledger.public.instruments i)"
-_WRITTEN = (
-    "EXISTS (SELECT 1 FROM (SELECT k.instrument AS written FROM lake.candles k) w WHERE w.written = instrument)"
+_WRITTEN = " OR ".join(
+    f"EXISTS (SELECT 1 FROM (SELECT k.instrument AS written FROM lake.{table} k) w WHERE w.written = instrument)"
+    for table in ("candles", "quotes")
 )
 _ABSENT = "'unknown instrument ' || instrument || ': the view instruments lists the known ones'"
 # Beside the candles, not a filter on them: where there are none, no filter would be asked.

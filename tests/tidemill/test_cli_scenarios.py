@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 import urllib.request
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +67,8 @@ def test_a_scenario_of_ones_own_is_played() -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         said = child.stdout.readline()
-        found = re.search(
-            r"127\.0\.0\.1:([0-9]+)", "".join(iter(child.stdout.readline, "To record it, tidemill.toml:\n"))
-        )
+        lines = takewhile(lambda line: line != "To record it, tidemill.toml:\n", iter(child.stdout.readline, ""))
+        found = re.search(r"127\.0\.0\.1:([0-9]+)", "".join(lines))
         try:
             assert said == "scenario   mine: of mine; it begins now\n"
             assert found, child.communicate()
