@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from venues_arena import CHAINING
+from venues_arena import CHAINING, SPOKEN
 
 Step = dict[str, Any]
 Play = Callable[[Random], list[Step]]
@@ -95,6 +95,10 @@ HOLES: dict[str, Play] = {
 def play(dialect: str, name: str, draw: Random) -> list[Step]:
     """Give the steps of what is done to one dialect."""
     steps = (PLAYS | HOLES)[name](draw)
+    recorded = {name for one in SPOKEN if one.exchange == dialect for name in one.instruments}
+    for step in steps:
+        if "instruments" in step:
+            step["instruments"] = [name for name in step["instruments"] if name in recorded]
     # The venue's clock is that of the whole exchange.
     return [step if step["fault"] == "clock_skew" else {**step, "dialects": [f"{dialect}*"]} for step in steps]
 
