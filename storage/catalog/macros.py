@@ -10,7 +10,8 @@ _CHOSEN = "candles c WHERE c.instrument = instrument AND c.timeframe = timeframe
 # gets another name on the way, or else it would hide the argument.
 _RECORDED = "instrument IN (SELECT i.name FROM ledger.public.instruments i)"
 _WRITTEN = " OR ".join(
-    f"EXISTS (SELECT 1 FROM (SELECT k.instrument AS written FROM lake.{table} k) w WHERE w.written = instrument)"
+    f"EXISTS (SELECT 1 FROM (SELECT k.instrument AS written FROM lake.{table} k) w"  # noqa: S608 - our own names
+    " WHERE w.written = instrument)"
     for table in ("candles", "quotes")
 )
 _ABSENT = "'unknown instrument ' || instrument || ': the view instruments lists the known ones'"

@@ -4,6 +4,8 @@ Trades are told apart by their ids before they come here. A recording that is re
 that tells its last candles with every subscription, would otherwise be stored again.
 """
 
+from collections.abc import Sequence
+
 import duckdb
 import numpy as np
 import pyarrow as pa
@@ -14,19 +16,38 @@ _ARRIVAL = "received"
 
 
 class Newest:
-    """Know the newest time of each instrument that this process has stored, so that what is newer is new."""
+    """Know the newest time of each instrument in the lake, so that what is newer is new.
+
+    The lake is asked when an instrument comes for the first time; afterwards this process is the one that writes it.
+    """
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, ...], int] = {}
 
-    def surely_new(self, table: str, rows: pa.Table) -> bool:
-        """Tell whether all rows are newer than those that were added before, and no candle stands there twice.
-
-        False where nothing was added before.
-        """
+    def surely_new(self, connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> bool:
+        """Tell whether all rows are newer than those that are stored, and no candle stands there twice."""
+        spans = _spans(table, rows)
+        self._ask(connection, table, [(key, first) for key, first, _ in spans if key not in self._known])
         keys = [*TABLES[table].names, TABLES[table].time]
         twice = table == "venue_candles" and rows.group_by(keys).aggregate([]).num_rows < rows.num_rows
-        return not twice and all(first > self._known.get(key, first) for key, first, _ in _spans(table, rows))
+        return not twice and all(first > self._known[key] for key, first, _ in spans)
+
+    def _ask(
+        self, connection: duckdb.DuckDBPyConnection, table: str, strange: Sequence[tuple[tuple[str, ...], int]]
+    ) -> None:
+        if not strange:
+            return
+        one, oldest = TABLES[table], min(first for _, first in strange)
+        names = ", ".join(f't."{name}"' for name in one.names)
+        found = connection.execute(
+            f'SELECT {names}, epoch_us(max(t."{one.time}")) FROM lake.{table} t'  # noqa: S608 - our own names
+            " WHERE t.instrument IN (SELECT unnest($names))"
+            f" AND t.\"{one.partition}\" >= date_trunc('{one.partition}', make_timestamptz($oldest))::DATE"
+            f' AND t."{one.time}" >= make_timestamptz($oldest) GROUP BY ALL',
+            {"names": sorted({key[1 + one.names.index("instrument")] for key, _ in strange}), "oldest": oldest},
+        ).fetchall()
+        newest = {(table, *key): last for *key, last in found}
+        self._known |= {key: newest.get(key, first - 1) for key, first in strange}
 
     def add(self, table: str, rows: pa.Table) -> None:
         """Note rows that are stored."""

@@ -95,7 +95,7 @@ class LakeWriter:
         with self._transaction() as write:
             for name, rows in tables.items():
                 new = rows
-                if name in heard and not self._newest.surely_new(name, rows):
+                if name in heard and not self._newest.surely_new(self._connection, name, rows):
                     new = unstored(self._connection, name, rows)
                 new = in_order(name, new) if new.num_rows else new
                 if name == "trades":

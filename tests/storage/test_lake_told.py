@@ -5,6 +5,8 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from core.errors import UserError
 from core.klines import ClosedKline, KlineBatch
@@ -135,6 +137,23 @@ def test_what_is_told_again_is_stored_once_by_any_writer_and_in_any_order(lake_c
     assert stored(lake_connection, what="instrument || ' ' || id") == sorted(
         [f"{name} {number}" for name, _, number, *_ in rows] + [f"{BTC} 7"]
     )
+
+
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=20), st.lists(st.integers(1, 5), min_size=20, max_size=20))
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_however_a_recording_is_cut_its_second_replay_stores_nothing(lake_connection, told, cuts):
+    lake_connection.execute("DELETE FROM lake.quotes")
+    rows = [(BTC if at % 3 else ETH, at, at, 1, 2) for at in sorted(set(told))]
+    lake.LakeWriter(lake_connection, "p0").commit([], [], {}, {"quotes": [quotes(*rows).to_arrow()]})
+    # Before what is stored lies what is new, in the first replay of an older recording.
+    older = [(BTC, -2, 1000, 1, 2), (ETH, -1, 1001, 1, 2)]
+    whole, writer, stored = older + rows, lake.LakeWriter(lake_connection, "p1"), 0
+    while whole:
+        part, whole = whole[: cuts[0]], whole[cuts[0] :]
+        cuts = cuts[1:] + cuts[:1]
+        stored += writer.commit([], [], {}, {"quotes": [quotes(*part).to_arrow()]})["quotes"]
+    assert stored == len(older)
+    assert lake_connection.execute("SELECT count(*) FROM lake.quotes").fetchall() == [(len(older) + len(rows),)]
 
 
 def test_nulls_are_equal_when_rows_are_told_again(lake_connection):
