@@ -92,9 +92,10 @@ def follow(state: ContinuityInTime, trades: TradeBatch, *, live: bool = True) ->
     new = trades if told.fresh.all() else trades.take(told.fresh)
     if live and state.up and len(new):
         # Begun by a new trade only: one that is known may have been sent again from before the connection was lost.
-        grown = state.current or _begun(state, int(new.ts[0]))
-        last = max(grown.last_ts, int(new.ts.max()))
-        state = replace(state, current=Range(grown.first_id, last, grown.first_ts, last))
+        grown = state.current or _begun(state, new)
+        if grown is not None:
+            last = max(grown.last_ts, int(new.ts.max()))
+            state = replace(state, current=Range(grown.first_id, last, grown.first_ts, last))
     if len(new):
         state = replace(state, newest=max(state.newest, int(new.ts.max())))
         found.runs.append(Run(new, state.proven[-PROVING:]))
@@ -148,14 +149,14 @@ def reread(state: ContinuityInTime, told: Reread) -> tuple[ContinuityInTime, Con
     return _judged(state, found), found
 
 
-def _begun(state: ContinuityInTime, first: int) -> Range:
-    """Begin a stretch with its first trade (µs); it never joins what was heard before by itself.
+def _begun(state: ContinuityInTime, new: TradeBatch) -> Range | None:
+    """Begin a stretch with the first trade that is newer than all that is proven; None while there is none.
 
-    Between two trades of one moment a connection may have been lost like between any others.
+    A trade of the last proven moment begins none: between two of one moment a connection may have been lost as well.
     """
-    if state.ranges:
-        first = max(first, state.ranges[-1].last_ts + 2)
-    return Range(first, first, first, first)
+    newer = new.ts[new.ts > state.ranges[-1].last_ts] if state.ranges else new.ts
+    first = int(newer[0]) if len(newer) else 0
+    return Range(first, first, first, first) if first else None
 
 
 def _doubted(state: ContinuityInTime, moments: Iterable[int], found: Continued) -> ContinuityInTime:

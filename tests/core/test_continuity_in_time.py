@@ -195,6 +195,7 @@ def test_a_connection_that_was_lost_between_two_trades_of_one_moment_leaves_a_ho
     recording.mark("connected")
     other = batch([1])
     recording.state, _ = continuity_in_time.follow(recording.state, replace(other, ids=other.ids + 1))
+    assert recording.state.holes == ()
     recording.hear([2])
     assert not proves(recording.state, 0, 2)
     (hole,) = recording.state.holes
@@ -202,6 +203,21 @@ def test_a_connection_that_was_lost_between_two_trades_of_one_moment_leaves_a_ho
     assert [gap.cause for gap in recording.pass_time(50).gaps] == ["lost_connection"]
     assert [gap.state for gap in recording.reread(hole.after_ts, at(2)).gaps] == ["repaired"]
     assert proves(recording.state, 0, 2)
+
+
+def test_what_a_new_connection_repeats_of_a_quiet_market_leaves_no_hole() -> None:
+    recording = Recording()
+    recording.hear(list(range(5, 10)), live=False)
+    recording.reread(at(5), at(9))
+    recording.mark("connected")
+    # As Bitget does: the latest trades, more of them than were asked for.
+    recording.hear(list(range(10)))
+    recording.reread(at(9), at(9))
+    assert recording.pass_time(900).gaps == []
+    assert recording.state.holes == ()
+    recording.hear([20])
+    recording.reread(at(9), at(20))
+    assert proves(recording.state, 5, 20)
 
 
 def test_a_trade_that_comes_too_late_to_be_judged_leaves_a_gap_of_its_moment() -> None:
