@@ -63,7 +63,8 @@ SPOKEN = (
     Spoken("deribit", "deribit", (*SPOT[:2], PERPETUAL[0]), "/ws/api/v2", "/api/v2"),
     Spoken("bitget", "bitget", SPOT[:2], "/v2/ws/public"),
     Spoken("bitget-usdt", "bitget", PERPETUAL, "/v2/ws/public"),
-    Spoken("upbit", "upbit", SPOT[:2]),
+    # It pages by days before today, and the market is of another day: there is the first page only.
+    Spoken("upbit", "upbit", SPOT[:2], reach=200),
 )
 BY_NAME = {name: one for one in SPOKEN for name in one.names}
 CHAINING = ("binance", "okx", "deribit")
