@@ -15,20 +15,19 @@ from numpy.typing import NDArray
 
 from core.errors import MalformedFrame, UnknownName
 from core.instruments import Instrument
-from core.records import VenueCandles
-from core.trades import TradeBatch
-from exchanges import binance_answers, binance_frames, binance_rest
+from exchanges import binance_endpoints, binance_frames
 from exchanges.binance_columns import read_columns
-from exchanges.binance_symbols import join, split
+from exchanges.binance_rest import BinanceRest
+from exchanges.binance_symbols import split
 from exchanges.columns import Columns
 from exchanges.messages import IdSpace, Message
-from exchanges.venue import Budget, Connection, Heartbeat, Limits, Request, Subscribing
+from exchanges.venue import Budget, Connection, Heartbeat, Limits, Subscribing
 
 _ANSWERED = Subscribing()
 
 
-@dataclass(frozen=True)
-class Binance:
+@dataclass(frozen=True, kw_only=True)
+class Binance(BinanceRest):
     """Speak one of Binance's two markets.
 
     ``channels`` maps our channels to (route below the websocket address, what follows the symbol in the
@@ -41,12 +40,9 @@ class Binance:
     heartbeat: Heartbeat
     limits: Limits
     budget: Budget
-    endpoints: binance_rest.Endpoints
     trade_channel: str
-    futures: bool
     channels: Mapping[str, tuple[str, str]]
     listed: Mapping[str, Instrument] = field(default_factory=dict)
-    exchange: str = "binance"
     subscribing: Subscribing = _ANSWERED
 
     def id_space(self, channel: str) -> IdSpace | None:
@@ -58,10 +54,6 @@ class Binance:
     def instrument(self, native: str) -> Instrument:
         """Give the instrument of a symbol; raise `MalformedFrame` where it is unknown."""
         return self.listed.get(native) or split(native, self.futures, self.exchange)
-
-    def native(self, instrument: Instrument) -> str:
-        """Give the symbol; raise `UserError` where this market has no such instrument."""
-        return join(instrument, self.futures, self.exchange)
 
     def subscriptions(self, instruments: Sequence[Instrument], channels: Sequence[str]) -> list[Connection]:
         """Give the connections for all instruments on all channels; raise `UnknownName` for other channels.
@@ -95,57 +87,6 @@ class Binance:
         _, suffix = self._channel(channel)
         return f"{self.native(instrument).lower()}@{suffix}"
 
-    def time_request(self) -> Request:
-        """Ask for the time."""
-        return self.endpoints.time()
-
-    def read_time(self, payload: bytes) -> int:
-        """Read the time, µs since the epoch, UTC."""
-        return binance_answers.read_time(payload)
-
-    def instruments_request(self) -> Request:
-        """Ask for all instruments."""
-        return self.endpoints.listed()
-
-    def read_instruments(self, payload: bytes) -> list[Instrument]:
-        """Read the instruments that trade; see `exchanges.binance_answers.read_instruments`."""
-        return binance_answers.read_instruments(payload, self.futures, self.exchange)
-
-    def trades_request(
-        self, instrument: Instrument, channel: str, *, first_id: int | None = None, start: int | None = None
-    ) -> Request:
-        """Ask for a page of trades, ascending by id; see `exchanges.binance_rest.Endpoints.trades`."""
-        return self.endpoints.trades(self.native(instrument), channel, first_id, start)
-
-    def read_trades(
-        self, instrument: Instrument, channel: str, payload: bytes, received_at: int
-    ) -> TradeBatch | None:
-        """Read a page of trades; None for an empty one."""
-        read = binance_answers.read_aggregates if channel == "aggregate" else binance_answers.read_trades
-        return read(instrument.name, payload, received_at)
-
-    def older_trades_request(
-        self, instrument: Instrument, channel: str, before: tuple[int, int] | None
-    ) -> Request | None:
-        """Ask for the newest page; older ones are asked for by their ids."""
-        return None if before else self.trades_request(instrument, channel)
-
-    def first_trade_request(self, instrument: Instrument, start: int) -> Request:
-        """Ask for what names the first trade at or after a time (µs), as `exchanges.history.TradeIdByTime` says."""
-        return self.endpoints.first_aggregate(self.native(instrument), start)
-
-    def read_first_trade(self, payload: bytes) -> int | None:
-        """Read the id of that trade; None where there is none."""
-        return binance_answers.read_first_trade(payload)
-
-    def klines_request(self, instrument: Instrument, timeframe: str, start: int, end: int) -> Request:
-        """Ask for a page of the candles that begin in [start, end) (µs), ascending."""
-        return self.endpoints.candles(self.native(instrument), timeframe, start, end)
-
-    def read_klines(self, instrument: Instrument, timeframe: str, payload: bytes) -> VenueCandles:
-        """Read a page of candles, closed or not."""
-        return binance_answers.read_candles(instrument.name, timeframe, payload)
-
     def parse(self, frame: bytes, received_at: int) -> list[Message]:
         """Read a frame, raw or combined; raise `MalformedFrame` where it is none of Binance's, and nothing else."""
         try:
@@ -175,7 +116,7 @@ class Binance:
         return Connection(f"{self.websocket_url}{route}/stream", self.requests("SUBSCRIBE", streams), tuple(streams))
 
 
-_INTERVALS = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M")
+INTERVALS = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M")
 
 SPOT = Binance(
     name="binance",
@@ -192,40 +133,13 @@ SPOT = Binance(
         lifetime=86_400,
     ),
     budget=Budget(weight=6000, seconds=60),
-    endpoints=binance_rest.SPOT,
+    endpoints=binance_endpoints.SPOT,
     trade_channel="trade",
     futures=False,
     channels={
         "trade": ("", "trade"),
         "aggregate": ("", "aggTrade"),
         "quote": ("", "bookTicker"),
-        **{f"kline_{interval}": ("", f"kline_{interval}") for interval in ("1s", *_INTERVALS)},
-    },
-)
-
-USDM = Binance(
-    name="binance-usdm",
-    websocket_url="wss://fstream.binance.com",
-    rest_url="https://fapi.binance.com",
-    heartbeat=Heartbeat(by="server", interval=180, timeout=600),
-    # 1024 streams stand in the documentation; ccxt and nautilus keep to 200. Attempts are not documented: as spot.
-    limits=Limits(
-        streams=200,
-        streams_per_message=200,
-        messages=10,
-        messages_per=1,
-        attempts=300,
-        attempts_per=300,
-        lifetime=86_400,
-    ),
-    budget=Budget(weight=2400, seconds=60),
-    endpoints=binance_rest.USDM,
-    trade_channel="aggregate",
-    futures=True,
-    channels={
-        "aggregate": ("/market", "aggTrade"),
-        "quote": ("/public", "bookTicker"),
-        "mark_price": ("/market", "markPrice@1s"),
-        **{f"kline_{interval}": ("/market", f"kline_{interval}") for interval in _INTERVALS},
+        **{f"kline_{interval}": ("", f"kline_{interval}") for interval in ("1s", *INTERVALS)},
     },
 )

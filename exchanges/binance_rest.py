@@ -1,94 +1,75 @@
-"""What Binance is asked by REST: paths, parameters, weights.
-
-Sources: binance-spot-api-docs rest-api.md; USD-M as developers.binance.com has it (its aggregates reach back 48 h).
-"""
+"""The half of Binance that is asked by REST; paths, parameters and weights are in `exchanges.binance_endpoints`."""
 
 from dataclasses import dataclass
 
-from core.errors import UnknownName, UserError
-from core.timeframes import timeframe
+from core.instruments import Instrument
+from core.records import VenueCandles
+from core.trades import TradeBatch
+from exchanges import binance_answers
+from exchanges.binance_endpoints import Endpoints
+from exchanges.binance_symbols import join
 from exchanges.venue import Request
 
-PAGE = 1000
-"""Rows of a page of trades or of candles, the most that both markets give at these weights."""
 
+@dataclass(frozen=True, kw_only=True)
+class BinanceRest:
+    """Hold the half of `exchanges.venue.Venue` that is asked by REST, of one of Binance's two markets."""
 
-@dataclass(frozen=True, slots=True)
-class Endpoints:
-    """Name the requests of one market: its root path and what each request weighs.
+    endpoints: Endpoints
+    futures: bool
+    exchange: str = "binance"
 
-    A weight of None: this market does not offer it without a key. ``instruments_params`` shortens the list of
-    instruments to what is read.
-    """
+    def native(self, instrument: Instrument) -> str:
+        """Give the symbol; raise `UserError` where this market has no such instrument."""
+        return join(instrument, self.futures, self.exchange)
 
-    root: str
-    newest: int
-    by_id: int | None
-    aggregates: int
-    klines: int
-    instruments: int
-    instruments_params: tuple[tuple[str, str], ...] = ()
-
-    def time(self) -> Request:
+    def time_request(self) -> Request:
         """Ask for the time."""
-        return Request(f"{self.root}/time", {}, 1)
+        return self.endpoints.time()
 
-    def listed(self) -> Request:
-        """Ask for the instruments."""
-        return Request(f"{self.root}/exchangeInfo", dict(self.instruments_params), self.instruments)
+    def read_time(self, payload: bytes) -> int:
+        """Read the time, µs since the epoch, UTC."""
+        return binance_answers.read_time(payload)
 
-    def trades(self, symbol: str, channel: str, first_id: int | None, start: int | None) -> Request:
-        """Ask for a page of trades; ``start`` is µs since the epoch, UTC.
+    def instruments_request(self) -> Request:
+        """Ask for all instruments."""
+        return self.endpoints.listed()
 
-        Raise `UserError` for both an id and a time, and for trades by time, which Binance answers for
-        aggregates only; `UnknownName` for a channel that brings no trades.
-        """
-        if first_id is not None and start is not None:
-            raise UserError("ask for trades from an id or from a time, not both")
-        if channel not in ("aggregate", "trade") or (channel == "trade" and self.by_id is None):
-            raise UnknownName("channel of trades", channel, ["aggregate", *["trade"] * (self.by_id is not None)])
-        params: dict[str, str | int] = {"symbol": symbol, "limit": PAGE}
-        if first_id is not None:
-            params["fromId"] = first_id
-        if channel == "aggregate":
-            return self._aggregates(params, start)
-        if start is not None:
-            raise UserError("Binance does not give trades by time: ask for the first id (exchanges.history.first_id)")
-        if first_id is None:
-            return Request(f"{self.root}/trades", params, self.newest)
-        return Request(f"{self.root}/historicalTrades", params, self.by_id or 0)
+    def read_instruments(self, payload: bytes) -> list[Instrument]:
+        """Read the instruments that trade; see `exchanges.binance_answers.read_instruments`."""
+        return binance_answers.read_instruments(payload, self.futures, self.exchange)
 
-    def first_aggregate(self, symbol: str, start: int) -> Request:
-        """Ask for the first aggregate at or after a time, which names the first trade."""
-        return self._aggregates({"symbol": symbol, "limit": 1}, start)
+    def trades_request(
+        self, instrument: Instrument, channel: str, *, first_id: int | None = None, start: int | None = None
+    ) -> Request:
+        """Ask for a page of trades, ascending by id; see `exchanges.binance_endpoints.Endpoints.trades`."""
+        return self.endpoints.trades(self.native(instrument), channel, first_id, start)
 
-    def candles(self, symbol: str, name: str, start: int, end: int) -> Request:
-        """Ask for the candles that begin in [start, end), µs since the epoch, UTC."""
-        params: dict[str, str | int] = {
-            "symbol": symbol,
-            "interval": timeframe(name).name,
-            "startTime": _ceil_ms(start),
-            "endTime": _ceil_ms(end) - 1,
-            "limit": PAGE,
-        }
-        return Request(f"{self.root}/klines", params, self.klines)
+    def read_trades(
+        self, instrument: Instrument, channel: str, payload: bytes, received_at: int
+    ) -> TradeBatch | None:
+        """Read a page of trades; None for an empty one."""
+        read = binance_answers.read_aggregates if channel == "aggregate" else binance_answers.read_trades
+        return read(instrument.name, payload, received_at)
 
-    def _aggregates(self, params: dict[str, str | int], start: int | None) -> Request:
-        times = {} if start is None else {"startTime": _ceil_ms(start)}
-        return Request(f"{self.root}/aggTrades", {**params, **times}, self.aggregates)
+    def older_trades_request(
+        self, instrument: Instrument, channel: str, before: tuple[int, int] | None
+    ) -> Request | None:
+        """Ask for the newest page; older ones are asked for by their ids."""
+        return None if before else self.trades_request(instrument, channel)
 
+    def first_trade_request(self, instrument: Instrument, start: int) -> Request:
+        """Ask for what names the first trade at or after a time (µs), as `exchanges.history.TradeIdByTime` says."""
+        return self.endpoints.first_aggregate(self.native(instrument), start)
 
-SPOT = Endpoints(
-    "/api/v3",
-    newest=25,
-    by_id=25,
-    aggregates=4,
-    klines=2,
-    instruments=20,
-    instruments_params=(("showPermissionSets", "false"),),
-)
-USDM = Endpoints("/fapi/v1", newest=5, by_id=None, aggregates=20, klines=5, instruments=1)
+    def read_first_trade(self, payload: bytes) -> int | None:
+        """Read the id of that trade; None where there is none."""
+        return binance_answers.read_first_trade(payload)
 
+    def klines_request(self, instrument: Instrument, timeframe: str, start: int, end: int) -> Request:
+        """Ask for a page of the candles that begin in [start, end) (µs), ascending."""
+        return self.endpoints.candles(self.native(instrument), timeframe, start, end)
 
-def _ceil_ms(micros: int) -> int:
-    return -(-micros // 1000)
+    def read_klines(self, instrument: Instrument, timeframe: str, payload: bytes) -> VenueCandles:
+        """Read a page of candles, closed or not."""
+        return binance_answers.read_candles(instrument.name, timeframe, payload)

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from core.errors import UnknownName
 from core.instruments import Instrument
-from exchanges.binance import SPOT, USDM
+from exchanges.binance import SPOT
+from exchanges.binance_usdm import USDM
 from exchanges.bitget import SPOT as BITGET
 from exchanges.bitget import USDT as BITGET_USDT
 from exchanges.bybit import INVERSE, LINEAR

@@ -13,7 +13,7 @@ from core.errors import MalformedFrame, TransientError, VenueError
 from core.instruments import Instrument
 from core.trades import TradeBatch
 from exchanges import history
-from exchanges.binance_rest import PAGE
+from exchanges.binance_endpoints import PAGE
 from exchanges.registry import venue
 from exchanges.rest import Rest
 from exchanges.venue import Request, Venue

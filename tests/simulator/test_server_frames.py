@@ -13,7 +13,8 @@ from core.instruments import Instrument
 from core.roll_up import RollUp, roll_up
 from core.timeframes import MINUTE, TIMEFRAMES
 from core.trades import TradeBatch
-from exchanges.binance import SPOT, USDM
+from exchanges.binance import SPOT
+from exchanges.binance_usdm import USDM
 from simulator import wire
 from simulator.binance.events import Form, told
 from simulator.binance.framing import encode, framed

@@ -9,7 +9,7 @@ import pytest
 
 from core.timeframes import HOUR, MINUTE
 from exchanges.binance import SPOT as BINANCE
-from exchanges.binance import USDM
+from exchanges.binance_usdm import USDM
 from exchanges.simulated import SIMULATED
 from simulator.exchange import Rules, Tolerance
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from core.timeframes import MINUTE
-from exchanges.binance import USDM
+from exchanges.binance_usdm import USDM
 from exchanges.simulated import SIMULATED
 from simulator import wire
 
