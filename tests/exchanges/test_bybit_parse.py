@@ -1,5 +1,7 @@
+import contextlib
 import random
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import MalformedFrame
-from exchanges.messages import Ack, ErrorReply, Kline, MarkPrice, Quote, Trade
+from exchanges.messages import Ack, ErrorReply, Kline, MarkPrice, Message, Quote, Trade
 from exchanges.registry import venue
 
 SPOT, LINEAR, INVERSE = venue("bybit"), venue("bybit-linear"), venue("bybit-inverse")
@@ -198,8 +200,9 @@ def test_what_is_no_frame_is_refused(frame: bytes) -> None:
 @given(st.binary(max_size=200))
 @settings(max_examples=200, deadline=None)
 def test_parse_is_total(frame: bytes) -> None:
-    with pytest.raises(MalformedFrame):
-        LINEAR.parse(frame, 5)
+    # Among what is drawn are constants of our own code, and whole frames among those.
+    with contextlib.suppress(MalformedFrame):
+        assert all(isinstance(message, get_args(Message)) for message in LINEAR.parse(frame, 5))
 
 
 def test_parse_is_total_around_real_frames() -> None:

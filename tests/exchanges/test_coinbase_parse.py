@@ -1,4 +1,6 @@
+import contextlib
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from core.errors import MalformedFrame, UnknownName, UserError
 from core.instruments import Instrument
-from exchanges.messages import Ack, ErrorReply, Quote, Trade
+from exchanges.messages import Ack, ErrorReply, Message, Quote, Trade
 from exchanges.registry import venue
 
 COINBASE = venue("coinbase")
@@ -147,5 +149,6 @@ def test_names_go_both_ways_and_others_are_refused() -> None:
 @given(st.binary(max_size=200))
 @settings(max_examples=200, deadline=None)
 def test_parse_is_total(frame: bytes) -> None:
-    with pytest.raises(MalformedFrame):
-        COINBASE.parse(frame, 5)
+    # Among what is drawn are constants of our own code, and whole frames among those.
+    with contextlib.suppress(MalformedFrame):
+        assert all(isinstance(message, get_args(Message)) for message in COINBASE.parse(frame, 5))
