@@ -60,28 +60,23 @@ class Continuity(Plain):
 def follow(state: Continuity, trades: TradeBatch) -> tuple[Continuity, Continued]:
     """Take trades in order of arrival: drop those known, find holes, fill holes."""
     found = Continued()
-    merged = trades.id_space == "merged"
-    firsts = trades.ids - trades.fills + 1 if merged else trades.ids
+    firsts = trades.ids - trades.fills + 1 if trades.id_space == "merged" else trades.ids
     for run in consecutive(firsts, trades.ids):
         for low, high in _believed(state, trades, run, found):
             first, last = int(firsts[low]), int(trades.ids[high - 1])
             found.duplicates += high - low
             if first <= state.floor:
-                cut = rows_of(trades.ids, (low, high), first, min(last, state.floor), merged)[1]
+                cut = rows_of(firsts, trades.ids, (low, high), first, min(last, state.floor))[1]
                 found.refused = _join(found.refused, trades.take(slice(low, low + cut)))
                 found.duplicates -= cut
                 low, first = low + cut, min(last, state.floor) + 1
             for new_first, new_last in unknown(state.ranges, first, last):
-                begin, count = rows_of(trades.ids, (low, high), new_first, new_last, merged)
-                if merged:
+                begin, count = rows_of(firsts, trades.ids, (low, high), new_first, new_last)
+                if count == 0:
                     # Part of a merged row cannot be taken: what of it is unknown stays a hole, for REST to fill.
-                    if count and firsts[begin] < new_first:
-                        begin, count = begin + 1, count - 1
-                    if count == 0:
-                        continue
-                    new_first, new_last = int(firsts[begin]), int(trades.ids[begin + count - 1])
+                    continue
                 rows = trades if count == len(trades) else trades.take(slice(begin, begin + count))
-                state = _insert(state, new_first, new_last, rows, found)
+                state = _insert(state, int(firsts[begin]), int(rows.ids[-1]), rows, found)
                 found.runs.append(Run(rows, state.ranges[-PROVING:]))
                 state = _forget(_declare(state, found))
     found.duplicates -= sum(len(run.trades) for run in found.runs)

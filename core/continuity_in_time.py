@@ -87,18 +87,18 @@ def follow(state: ContinuityInTime, trades: TradeBatch, *, live: bool = True) ->
     found.duplicates = int(told.repeated.sum())
     found.conflicts = trades.take(told.other) if told.other.any() else None
     found.refused = trades.take(told.unsure) if told.unsure.any() else None
-    if found.refused is not None:
-        state = _doubted(state, sorted(set(found.refused.ts.tolist())), found)
     new = trades if told.fresh.all() else trades.take(told.fresh)
     if live and state.up and len(new):
         # Begun by a new trade only: one that is known may have been sent again from before the connection was lost.
         grown = state.current or _begun(state, new)
         if grown is not None:
             last = max(grown.last_ts, int(new.ts.max()))
-            state = replace(state, current=Range(grown.first_id, last, grown.first_ts, last))
+            state = replace(state, current=_stretch(grown.first_ts, last))
     if len(new):
         state = replace(state, newest=max(state.newest, int(new.ts.max())))
         found.runs.append(Run(new, state.proven[-PROVING:]))
+    if found.refused is not None:
+        state = _doubted(state, sorted(set(found.refused.ts.tolist())), found)
     state = _declare(replace(state, remembered=remembered), found)
     return _claim(state, found), found
 
@@ -139,7 +139,7 @@ def reread(state: ContinuityInTime, told: Reread) -> tuple[ContinuityInTime, Con
     if state.current is not None and told.first > state.current.last_ts + 1:
         # All that the venue still has is newer than what was heard last: nobody has been hearing it.
         state = _closed(replace(state, cause="silence"), found)
-    whole = Range(told.first, told.last, told.first, told.last)
+    whole = _stretch(told.first, told.last)
     # What comes after the answer is proven by a trade that the connection brings: whether what was subscribed is in
     # force by now cannot be seen.
     state = replace(state, ranges=_united((*state.ranges, whole)))
@@ -155,29 +155,27 @@ def _begun(state: ContinuityInTime, new: TradeBatch) -> Range | None:
     A trade of the last proven moment begins none: between two of one moment a connection may have been lost as well.
     """
     newer = new.ts[new.ts > state.ranges[-1].last_ts] if state.ranges else new.ts
-    first = int(newer[0]) if len(newer) else 0
-    return Range(first, first, first, first) if first else None
+    return _stretch(int(newer[0]), int(newer[0])) if len(newer) else None
 
 
 def _doubted(state: ContinuityInTime, moments: Iterable[int], found: Continued) -> ContinuityInTime:
     """Take that something is missing at some moments (µs), whatever proved them."""
     for moment in moments:
-        cut = [one for one in state.proven if one.first_ts <= moment <= one.last_ts]
-        for one in cut:
-            parts = [(one.first_ts, moment - 1), (moment + 1, one.last_ts)]
-            ranges = [known for known in state.ranges if not one.first_ts <= known.first_ts <= one.last_ts]
-            grows = state.current is not None and one.last_ts >= state.current.last_ts
-            above = Range(moment + 1, one.last_ts, moment + 1, one.last_ts)
-            kept = parts[:1] if grows else parts
-            ranges += [Range(first, last, first, last) for first, last in kept if first <= last]
-            causes = list(state.causes)
-            insort(causes, (moment - 1, TOO_LATE))
-            current = above if grows else state.current
-            united = _united(ranges)[-MOST_STRETCHES:]
-            state = replace(state, ranges=united, current=current, causes=tuple(causes)[-MOST_STRETCHES:])
-            found.healed.append((moment - 1, moment + 1))
-            found.ranges = state.proven[-PROVING:]
-            state = _judged(state, found)
+        whole = next((one for one in state.proven if one.first_ts <= moment <= one.last_ts), None)
+        if whole is None:
+            continue
+        others = [one for one in state.ranges if not whole.first_ts <= one.first_ts <= whole.last_ts]
+        below = [_stretch(whole.first_ts, moment - 1)] if whole.first_ts < moment else []
+        above, current = [_stretch(moment + 1, whole.last_ts)] if moment < whole.last_ts else [], state.current
+        if current is not None and whole.last_ts >= current.last_ts:
+            above, current = [], above[0] if above else None
+        causes = list(state.causes)
+        insort(causes, (moment - 1, TOO_LATE))
+        ranges = _united((*others, *below, *above))[-MOST_STRETCHES:]
+        state = replace(state, ranges=ranges, current=current, causes=tuple(causes)[-MOST_STRETCHES:])
+        found.healed.append((moment - 1, moment + 1))
+        found.ranges = state.proven[-PROVING:]
+        state = _judged(state, found)
     return state
 
 
@@ -272,6 +270,10 @@ def _united(ranges: Iterable[Range]) -> tuple[Range, ...]:
         else:
             united.append(one)
     return tuple(united)
+
+
+def _stretch(first: int, last: int) -> Range:
+    return Range(first, last, first, last)
 
 
 def _coverage(state: ContinuityInTime, r: Range) -> Coverage:

@@ -57,16 +57,18 @@ def consecutive(firsts: NDArray[np.int64], ids: NDArray[np.int64]) -> Iterator[t
     yield from pairwise(edges)
 
 
-def rows_of(ids: NDArray[np.int64], run: tuple[int, int], begin: int, last: int, merged: bool) -> tuple[int, int]:
-    """Give where the rows of the ids ``begin`` to ``last`` begin in a run of rows, and how many they are.
+def rows_of(
+    firsts: NDArray[np.int64], ids: NDArray[np.int64], run: tuple[int, int], begin: int, last: int
+) -> tuple[int, int]:
+    """Give where the rows that stand for ids from ``begin`` to ``last`` alone begin in a run, and how many they are.
 
-    Where rows are ``merged`` they are found by their last ids, else each id is a row.
+    ``firsts`` are the first ids that rows stand for, ``ids`` the last; where a row is one id they are the same array.
     """
     low, high = run
-    if not merged:
+    if firsts is ids:
         return low + begin - int(ids[low]), last - begin + 1
-    start, stop = np.searchsorted(ids[low:high], begin), np.searchsorted(ids[low:high], last, "right")
-    return low + int(start), int(stop - start)
+    start = int(np.searchsorted(firsts[low:high], begin))
+    return low + start, max(0, int(np.searchsorted(ids[low:high], last, "right")) - start)
 
 
 def unknown(ranges: tuple[Range, ...], first: int, last: int) -> list[tuple[int, int]]:

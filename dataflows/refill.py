@@ -117,7 +117,7 @@ class Refill:
         settled = []
         for gap in gaps:
             # Pages that touch it alone: all of them together may be more than fit into memory twice.
-            edge = gap.after_ts - gap.after_ts % step
+            edge = history.page_time(self.source.venue, gap.after_ts)
             rows = [page.take((page.ts >= edge) & (page.ts <= gap.before_ts)) for page in found.pages]
             trades = TradeBatch.concat([page for page in rows if len(page)] or rows[:1])
             for low in range(0, len(trades), CHUNK):

@@ -83,6 +83,11 @@ def page_step(venue: Venue) -> int:
     return venue.page_step if isinstance(venue, CoarseTimes) else 1
 
 
+def page_time(venue: Venue, ts: int) -> int:
+    """Give the time (µs) that a page tells at the earliest of a trade at ``ts``."""
+    return ts - ts % page_step(venue)
+
+
 def latest_time(ts: NDArray[np.int64], step: int) -> NDArray[np.int64]:
     """Give the latest that times (µs) on a page can mean; those between two steps are not rounded."""
     return np.where(ts % step == 0, ts + (step - 1), ts)
@@ -237,7 +242,7 @@ async def back_to(
     pages: list[TradeBatch] = []
     before: tuple[int, int] | None = None
     count, ended = 0, False
-    edge = start - start % page_step(venue)
+    edge = page_time(venue, start)
     while count < most and (before is None or before[1] >= edge):
         request = venue.older_trades_request(instrument, channel, before)
         if request is None:

@@ -16,6 +16,7 @@ from dataflows.recorder.clock import SteadyClock
 from dataflows.recorder.commit_log import CommitLog
 from dataflows.recorder.known_trades import Key, KnownTrades
 from dataflows.recorder.metrics import FeedMetrics
+from dataflows.recorder.pursuit import pause
 from dataflows.unreadable import too_early
 from exchanges import history
 from exchanges.rest import Rest
@@ -25,8 +26,6 @@ _log = structlog.get_logger(__name__)
 
 SETTLED_SECONDS = 3.0
 """So long after connecting the latest trades are asked for: by then the subscription is in force."""
-
-LONGEST_WAIT_SECONDS = 30.0
 
 
 @dataclass(slots=True)
@@ -112,7 +111,7 @@ class Rereads:
             return False
         newest = await history.latest(self._rest, self._venue, instrument, key[1], received=self._clock.now)
         last = self._known.last_time(key)
-        edge = last - last % history.page_step(self._venue)
+        edge = history.page_time(self._venue, last)
         # A page of a quiet market reaches back to before the recording.
         if newest is None or last == 0:
             return False
@@ -148,7 +147,7 @@ class Rereads:
         instrument = self._instruments.get(key[0])
         if instrument is None:
             return None
-        edge = back_to - back_to % history.page_step(self._venue)
+        edge = history.page_time(self._venue, back_to)
         wanted = (self._rest, self._venue, instrument, key[1], back_to, self._most)
         found = await history.back_to(*wanted, received=self._clock.now)
         for page in found.pages if found else ():
@@ -175,5 +174,4 @@ class Rereads:
 
     def _again(self, key: Key, due: _Due, why: str) -> None:
         _log.info("reread_failed", instrument=key[0], why=why)
-        wait = min(2.0 ** min(due.tries, 10), LONGEST_WAIT_SECONDS)
-        self._due.setdefault(key, _Due(time.monotonic() + wait, due.tries + 1))
+        self._due.setdefault(key, _Due(time.monotonic() + pause(due.tries), due.tries + 1))

@@ -63,6 +63,23 @@ def test_what_is_called_proven_lacks_no_trade(events: list[tuple[str, int]]) -> 
             )
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 1400), st.integers(0, 700)), max_size=8), st.integers(1, 1500))
+def test_trades_that_come_too_late_break_the_same_moments_however_they_are_cut(
+    late: list[tuple[int, int]], size: int
+) -> None:
+    numbers = list(range(0, 1400, 2))
+    for place, number in late:
+        numbers.insert(min(place, len(numbers)), 2 * number + 1)
+    whole, cut = Recording(), Recording()
+    whole.hear(numbers)
+    for low in range(0, len(numbers), size):
+        cut.hear(numbers[low : low + size])
+    assert cut.taken == whole.taken
+    assert cut.state.proven == whole.state.proven
+    assert cut.state.gaps == whole.state.gaps
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(0, 900), min_size=1, max_size=1200), st.lists(st.integers(1, 400), max_size=8))
 def test_how_trades_are_cut_into_batches_changes_nothing(numbers: list[int], sizes: list[int]) -> None:

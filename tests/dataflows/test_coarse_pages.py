@@ -68,7 +68,7 @@ def test_what_was_missed_is_fetched_and_only_that_is_called_whole(whole_seconds,
     assert found is not None
     assert found.reached
     assert found.whole_from == back_to
-    edge = back_to - back_to % history.page_step(BITGET)
+    edge = history.page_time(BITGET, back_to)
     fresh = [number for one in found.pages for number in known.unknown(one.take(one.ts >= edge)).ids.tolist()]
     assert fresh == [number for number, _ in TRADES[lost:back]]
     assert len(known.unknown(found.pages[-1])) >= len(fresh) * (page == 1000)
