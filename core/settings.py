@@ -5,7 +5,8 @@ A name that is not known is an error that suggests the nearest known one, wherev
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,26 +23,22 @@ from pydantic_settings import (
 from core.errors import UnknownName, UserError
 from core.instruments import Instrument
 from core.setting_errors import explained
-from core.timeframes import timeframe
+from core.timeframes import Timeframe, timeframe
 
 Bytes = Annotated[int, Field(gt=0)]
 _PREFIX = "TIDEMILL_"
 _NOT_SETTINGS = {"TIDEMILL_CONFIG", "TIDEMILL_SAMPLE"}
 
 
-def _timeframe(name: str) -> str:
+def _named(read: Callable[[str], Timeframe | Instrument], name: str) -> str:
     try:
-        return timeframe(name).name
+        return read(name).name
     except UserError as error:
         # Of a ValueError alone pydantic tells which setting it is about.
         raise ValueError(str(error)) from None
 
 
-def _instrument(name: str) -> str:
-    try:
-        return Instrument.parse(name).name
-    except UserError as error:
-        raise ValueError(str(error)) from None
+_timeframe, _instrument = partial(_named, timeframe), partial(_named, Instrument.parse)
 
 
 class _Section(BaseModel):

@@ -24,18 +24,13 @@ def listed(
     out, with one warning that names them; ``symbol`` is what a row calls itself. Raise `MalformedFrame` where more is
     to be left out than is left: then it is the list that cannot be read.
     """
-    found, odd = list[Instrument | None](), dict[str, str]()
+    found, odd = dict[str, Instrument](), dict[str, str]()
     for row in rows:
         try:
-            found.append(read(row))
+            instrument = read(row)
         except MalformedFrame as error:
             odd[symbol(row)[: bounds.MAX_TEXT]] = str(error)
-    return _once(found, odd, venue)
-
-
-def _once(instruments: Iterable[Instrument | None], odd: dict[str, str], venue: str) -> list[Instrument]:
-    found = dict[str, Instrument]()
-    for instrument in instruments:
+            continue
         # Which of two different ones a name means would be a guess.
         if instrument is not None and found.setdefault(instrument.name, instrument) != instrument:
             odd[instrument.name] = f"instrument {instrument.name} stands twice in the list"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from core.errors import UnknownName
+from core.errors import UnknownName, UserError
 from core.instruments import Instrument
 from exchanges.binance import SPOT
 from exchanges.binance_usdm import USDM
@@ -55,3 +55,14 @@ def venue(
     if name.startswith(PREFIX):
         return of_ccxt(name, (websocket_url, rest_url), listed or {})
     raise UnknownName("venue", name, [*VENUES, OTHERS])
+
+
+def has(known: Venue, instrument: Instrument) -> bool:
+    """Tell whether an instrument can be one of a venue's, by its name alone."""
+    if known.exchange != instrument.venue:
+        return False
+    try:
+        known.native(instrument)
+    except UserError:
+        return False
+    return True

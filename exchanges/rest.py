@@ -23,7 +23,7 @@ _TIMEOUT = 10.0
 _MARGIN = 1.05
 _ON_ITS_WAY = 0.25
 """We count when a request is sent, the venue when it arrives: a window of ours is longer by a twentieth, and by these
-seconds at least. With a twentieth alone OKX's 2 s were once too short for 20 requests on a busy machine."""
+seconds at least: a twentieth of a window as short as OKX's 2 s is less than a busy machine may hold a request up."""
 
 
 class Held(TransientError):  # noqa: N818 - a state of affairs

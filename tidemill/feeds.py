@@ -4,13 +4,14 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from core.errors import TidemillError, UnknownName, UserError
+from core.errors import UnknownName, UserError
 from core.instruments import Instrument
 from core.records import Command, Kind, RecordBlock
 from core.settings import FeedSettings, Settings
 from core.trades import TradeBatch
 from dataflows.inbox import wanted
 from exchanges.decode import to_batches
+from exchanges.registry import has
 from exchanges.registry import venue as venue_named
 from exchanges.venue import Venue
 from storage.data_folder import DataFolder
@@ -98,10 +99,10 @@ def feed_for(instrument: Instrument, feeds: dict[str, FeedSettings], named: str 
         if named not in feeds:
             raise UnknownName("feed", named, feeds)
         feed = feeds[named]
-        if not _carries(feed, instrument):
+        if not has(venue_named(feed.dialect), instrument):
             raise UserError(f"feed {named!r} records {feed.dialect}, which has no {instrument.name}")
         return feed
-    fitting = [feed for feed in feeds.values() if _carries(feed, instrument)]
+    fitting = [feed for feed in feeds.values() if has(venue_named(feed.dialect), instrument)]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
@@ -111,17 +112,6 @@ def feed_for(instrument: Instrument, feeds: dict[str, FeedSettings], named: str 
     raise UserError(
         f"no feed can record {instrument.name}; the feeds are {known}: add one under [[feeds]] to tidemill.toml"
     )
-
-
-def _carries(feed: FeedSettings, instrument: Instrument) -> bool:
-    venue = venue_named(feed.dialect)
-    if venue.exchange != instrument.venue:
-        return False
-    try:
-        venue.native(instrument)
-    except TidemillError:
-        return False
-    return True
 
 
 def _trades(venue: Venue, block: RecordBlock) -> list[TradeBatch]:

@@ -17,8 +17,8 @@ from core.errors import UserError
 from core.instruments import Instrument
 from core.settings import Settings
 from core.timeframes import MINUTE
+from exchanges.registry import has
 from exchanges.registry import venue as venue_named
-from exchanges.venue import Venue
 from simulator.clock import MarketClock
 from simulator.dialects import Address, addresses
 from simulator.exchange import SimulatedExchange
@@ -149,13 +149,17 @@ def _refuse_contradictions(
         raise UserError("--seed is for an invented market and for candles: what was recorded is fixed")
 
 
+def _tell_reading(files: list[Path]) -> None:
+    sys.stderr.write(f"reading {len(files)} file{'s' * (len(files) > 1)}\n")
+
+
 def _files(files: list[Path], venue: str | None, instrument: str | None, candles: bool, seed: int) -> Tape:
     if venue is not None:
         known = venue_named(venue)
-        sys.stderr.write(f"reading {len(files)} file{'s' * (len(files) > 1)}\n")
+        _tell_reading(files)
         return from_recordings(files, known)
     one = Instrument.parse(instrument or "")
-    sys.stderr.write(f"reading {len(files)} file{'s' * (len(files) > 1)}\n")
+    _tell_reading(files)
     return CandleTape({one: read_bars(files)}, seed) if candles else from_trade_files(files, one)
 
 
@@ -247,11 +251,11 @@ def _spoken(exchange: SimulatedExchange, host: str) -> list[Address]:
 def _feed(exchange: SimulatedExchange, spoken: Sequence[Address], host: str) -> list[str]:
     instruments = exchange.tape.instruments
     first = instruments[0]
-    own = next((one for one in spoken if _has(venue_named(one.venue), first)), None)
+    own = next((one for one in spoken if has(venue_named(one.venue), first)), None)
     there = own or Address(first.venue, (), f"ws://{host}", f"http://{host}")
     same = [one for one in instruments if (one.venue, bool(one.expiry)) == (first.venue, bool(first.expiry))]
     if own:
-        same = [one for one in instruments if _has(venue_named(own.venue), one)]
+        same = [one for one in instruments if has(venue_named(own.venue), one)]
     return [
         "  [[feeds]]",
         f'  name = "{there.venue}"',
@@ -263,16 +267,6 @@ def _feed(exchange: SimulatedExchange, spoken: Sequence[Address], host: str) -> 
 
 def _wrapped(text: str, first: str, others: str) -> list[str]:
     return wrap(text, _WIDTH, initial_indent=first, subsequent_indent=others, break_on_hyphens=False)
-
-
-def _has(venue: Venue, instrument: Instrument) -> bool:
-    if venue.exchange != instrument.venue:
-        return False
-    try:
-        venue.native(instrument)
-    except UserError:
-        return False
-    return True
 
 
 def _moment(text: str) -> int:

@@ -51,15 +51,15 @@ _COVERAGE = """
         SELECT instrument, CAST(start AS DATE) AS day, count(*) AS minutes, count(*) FILTER (complete) AS complete
         FROM candles WHERE timeframe = '1m' GROUP BY ALL
     )
-    SELECT instrument, day, coalesce(minutes, 0) AS minutes, coalesce(complete, 0) AS complete_minutes,
+    SELECT instrument, id_space, day, coalesce(minutes, 0) AS minutes, coalesce(complete, 0) AS complete_minutes,
            floor(1e4 * proven) / 100 AS proven_percent, round(1e2 * repaired, 2) AS repaired_percent,
            ceil(1e4 * missing) / 100 AS missing_percent, gaps_open, gaps_unfillable,
            gaps_repaired, first, last
-    FROM m FULL JOIN completeness USING (instrument, day) ORDER BY instrument, day"""
+    FROM m FULL JOIN completeness USING (instrument, day) ORDER BY instrument, day, id_space"""
 
 
 _SPARE = (
-    *("last", "first", "gaps_repaired", "complete_minutes", "gaps_unfillable", "last_signal"),
+    *("id_space", "last", "first", "gaps_repaired", "complete_minutes", "gaps_unfillable", "last_signal"),
     *("pid", "address", "up", "memory"),
 )
 """What a narrow terminal does not show, the first ones first; --json has all."""
